@@ -1,0 +1,1 @@
+"""Plain values: rows, instruments, sessions, conditions, parameters, orders, decisions, fees."""

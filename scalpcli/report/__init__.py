@@ -1,0 +1,1 @@
+"""Reads journals and tapes only; never drives the engine."""
