@@ -50,7 +50,7 @@ class ScalpConfig:
 
     enabled: bool = setting(False, "live only, its last gate: nothing is ordered while false; replay always evaluates")
     eval_interval_ms: int = setting(
-        200, "milliseconds between two evaluations; 0 = at every underlying trade", ge=0, le=600_000
+        200, "milliseconds between two evaluations; 0 = at every underlying trade", ge=0, le=60_000
     )
     momentum_threshold_pct: float = setting(0.5, "percent in the window that makes a burst", gt=0.0, le=100.0)
     momentum_window_seconds: int = setting(30, "seconds of the momentum window", ge=1, le=7200)
