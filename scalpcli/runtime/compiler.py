@@ -217,7 +217,7 @@ def compile_kernel() -> tuple[dict[str, Any], bytes]:
     for module in KERNEL_MODULES:
         for function in vars(module).values():
             if inspect.isfunction(function) and function.__module__ == module.__name__:
-                register_jitable(error_model="numpy")(function)
+                register_jitable(error_model="numpy", forceinline=True, _nrt=False)(function)
     code = b""
     objects, symbols = [], {}
     for name, entry in ENTRIES.items():
