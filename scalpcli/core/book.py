@@ -42,8 +42,11 @@ def is_valid_quote(bid_e4: int, ask_e4: int) -> bool:
 
 
 def meets_watch(quote: Record) -> bool:
-    """Whether the quote that was just set is one its watcher waits for."""
+    """Whether the quote that was just set is one its watcher waits for; follows the extremes of its bid."""
     watch = quote.watch
+    if is_valid_quote(quote.bid_e4, quote.ask_e4):
+        quote.bid_low_e4 = min(quote.bid_low_e4, quote.bid_e4)
+        quote.bid_high_e4 = max(quote.bid_high_e4, quote.bid_e4)
     if watch & WATCH_EVERY:
         return True
     if watch & WATCH_LOW and quote.bid_e4 <= quote.watch_low_e4:

@@ -188,8 +188,13 @@ BOOK: Final = _record(
     ("watch", "i8"),
     ("watch_low_e4", "i8"),
     ("watch_high_e4", "i8"),
+    ("bid_low_e4", "i8"),
+    ("bid_high_e4", "i8"),
 )
-"""One record an instrument, by `instrument_id`: the last quote and what is waited for. `right`: CALL, PUT, -1."""
+"""One record an instrument, by `instrument_id`: its last quote and what is waited for.
+
+`right` is CALL or PUT; `bid_low_e4` and `bid_high_e4` are the extremes of its valid bids since the watch began.
+"""
 
 SWEEP: Final = _record(
     ("side", "i8"),

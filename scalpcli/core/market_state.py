@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalpcli.core import kernel
+from scalpcli.core.greeks import chain_greeks
 from scalpcli.core.layout import (
     BREAKOUT_BIT,
     CALL,

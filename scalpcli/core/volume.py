@@ -132,15 +132,16 @@ def count_bits(mask: int) -> int:
 
 
 def quote_rule(price: int, bid_e4: int, ask_e4: int) -> int:
-    """1 at or above the ask (bought), -1 at or below the bid (sold), 0 between or without a quote.
+    """1 at or above the ask (bought), -1 at or below the bid (sold), 0 between, both, or without a quote.
 
     Source: Savickas and Wilson 2003: right in 83 percent of option prints.
     """
-    if ask_e4 <= 0 or bid_e4 >= ask_e4:
-        return 0
-    if price >= ask_e4:
-        return 1
-    return -1 if price <= bid_e4 else 0
+    side = 0
+    if 0 < ask_e4 <= price:
+        side += 1
+    if bid_e4 > 0 and price <= bid_e4:
+        side -= 1
+    return side
 
 
 def add_to_sweep(
@@ -154,8 +155,8 @@ def add_to_sweep(
     side = 0
     if (
         sweep.side != 0
-        and event_ns - sweep.last_event_ns <= tracker.sweep_gap_ns_max
-        and event_ns - sweep.first_event_ns <= tracker.sweep_run_ns_max
+        and abs(event_ns - sweep.last_event_ns) <= tracker.sweep_gap_ns_max
+        and abs(event_ns - sweep.first_event_ns) <= tracker.sweep_run_ns_max
     ):
         side = quote_rule(price, sweep.bid_e4, sweep.ask_e4)
     if side != 0 and side == sweep.side:

@@ -26,14 +26,14 @@ import llvmlite.binding as llvm
 import numpy as np
 from numpy.typing import NDArray
 
-from scalpcli.core import book, kernel, layout, levels, triggers, velocity, volume, vwap
+from scalpcli.core import book, greeks, kernel, layout, levels, triggers, velocity, volume, vwap
 from scalpcli.core.layout import STATE_ARRAYS, State
 from scalpcli.core.market_state import BoundAdvance
 from scalpcli.model import row
 from scalpcli.model.row import COLUMNS, ENGINE_COLUMNS, RowBatch
 
 KERNEL_MODULES: Final[tuple[ModuleType, ...]] = (
-    row, layout, book, velocity, vwap, volume, levels, triggers, kernel,
+    row, layout, book, velocity, vwap, volume, levels, triggers, greeks, kernel,
 )  # fmt: skip
 """Modules whose functions are compiled, and whose sources name the cache folder."""
 
@@ -60,6 +60,8 @@ def _names(prefix: str, first: int, count: int) -> str:
     return ", ".join(f"{prefix}{index}" for index in range(first, first + count))
 
 
+_NOTHING: Final = np.zeros(0)
+_FLOATS: Final = np.dtype(np.float64)
 _BATCH_ARRAYS: Final = tuple(COLUMNS[name] for name in ENGINE_COLUMNS)
 ENTRIES: Final = {
     "advance": Entry(
@@ -70,6 +72,14 @@ ENTRIES: Final = {
         "int64",
         f"function(State({_names('a', 0, len(STATE_ARRAYS))}), "
         f"RowBatch({_names('a', len(STATE_ARRAYS), len(_BATCH_ARRAYS))}), x0, x1, x2)",
+    ),
+    "chain_greeks": Entry(
+        greeks.chain_greeks,
+        (_FLOATS, _FLOATS, _FLOATS, np.dtype(np.int8), *([_FLOATS] * 6)),
+        4,
+        "float64",
+        "float64",
+        f"function(a0, a1, a2, a3, x0, x1, x2, int(x3), {_names('a', 4, 6)})",
     ),
 }
 _C_TYPES: Final = {"int64": ctypes.c_int64, "float64": ctypes.c_double}
@@ -131,8 +141,22 @@ class CompiledKernel:
 
         return bound
 
-
-_NOTHING: Final = np.zeros(0)
+    def chain_greeks(
+        self,
+        bid: NDArray[np.float64],
+        ask: NDArray[np.float64],
+        strike: NDArray[np.float64],
+        is_call: NDArray[np.int8],
+        years: float,
+        spot: float,
+        rate: float,
+        strikes_for_forward: int,
+        *scratch_and_outputs: NDArray[np.float64],
+    ) -> float:
+        """`greeks.chain_greeks`."""
+        table = _address_table((bid, ask, strike, is_call, *scratch_and_outputs))
+        forward: float = self._calls["chain_greeks"](_address(table), years, spot, rate, strikes_for_forward)
+        return forward
 
 
 def _address(array: NDArray[Any]) -> int:

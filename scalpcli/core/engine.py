@@ -1,0 +1,302 @@
+"""The engine: rows and replies in, decisions and orders out (design, section 3).
+
+Ties trackers, triggers, gates, selection, risk, exits and executor together for one session. It owns no
+clock and touches nothing outside: whoever drives it (`runtime/runner.py`) hands in rows and replies and
+takes decisions and commands away. The same code runs in live and in replay.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+from scalpcli.core.executor import AutoExecutor, Command, Watch
+from scalpcli.core.exits import ExitReason, ScalpExitManager
+from scalpcli.core.gates import Gates, SessionTally
+from scalpcli.core.layout import NEVER_NS
+from scalpcli.core.market_state import Kernel, MarketState
+from scalpcli.core.option_selection import OptionSelector
+from scalpcli.core.risk import Ledger
+from scalpcli.core.signals import ScalpSignalGenerator
+from scalpcli.core.view import MarketView
+from scalpcli.errors import DataError
+from scalpcli.model import note as notes
+from scalpcli.model.decision import JOURNAL_SCHEMA_VERSION, Decision
+from scalpcli.model.fees import FeeSchedule
+from scalpcli.model.instrument import Instrument
+from scalpcli.model.note import Note
+from scalpcli.model.order import Reply
+from scalpcli.model.params import Blackout, Params
+from scalpcli.model.row import CHANNEL_NAMES, GAP_BEGIN, GAP_END, HALT_BEGIN
+from scalpcli.model.session import Session
+from scalpcli.units import usd_to_e4
+
+REPLAY: Final = "replay"
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What one session is played with.
+
+    Args:
+        params: All settings.
+        symbol: The underlying.
+        session: Its session.
+        instruments: By `instrument_id`, the underlying first.
+        schedule: The day's fees.
+        blackouts: Dated windows without entries.
+        mode: `replay`, `shadow`, `paper` or `live`.
+        synthetic: Whether the rows were made up.
+        triggers_only: Write triggers down and go no further; no chain is needed.
+    """
+
+    params: Params
+    symbol: str
+    session: Session
+    instruments: tuple[Instrument, ...]
+    schedule: FeeSchedule
+    blackouts: tuple[Blackout, ...] = ()
+    mode: str = REPLAY
+    synthetic: bool = False
+    triggers_only: bool = False
+
+
+def config_digest(params: Params, blackouts: tuple[Blackout, ...]) -> str:
+    """Digest of every setting that can change a decision: all but how tapes are written and replays run."""
+    settings = dataclasses.asdict(params)
+    del settings["tape"]
+    settings["replay"] = {"gaps": params.replay.gaps}
+    # Where the blackouts came from decides nothing; which they are does.
+    del settings["gates"]["blackout_file"]
+    settings["blackouts"] = [dataclasses.asdict(blackout) for blackout in blackouts]
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+class Engine:
+    """The engine of one session.
+
+    Args:
+        setup: What it is played with.
+        market: The market's state, which its driver advances.
+        hot: Prices the chain.
+    """
+
+    def __init__(self, setup: Setup, market: MarketState, hot: Kernel) -> None:
+        self._setup = setup
+        self._market = market
+        self._hot = hot
+        self.view = MarketView(market)
+        self.tally = SessionTally()
+        self.ledger = Ledger(usd_to_e4(setup.params.risk.starting_equity_usd), setup.schedule)
+        self._decisions: list[Decision] = []
+        self._counts: dict[str, dict[str, int]] = {"trigger": {}, "refusal": {}}
+        self._nonce = "0"
+        self._parts: _Parts | None = None
+
+    # --- beginning ---------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Write the session down; the first rows may follow."""
+        setup = self._setup
+        body = {
+            "schema_version": JOURNAL_SCHEMA_VERSION,
+            "symbol": setup.symbol,
+            "session": str(setup.session.date),
+            "mode": setup.mode,
+            "open_ns": setup.session.open_ns,
+            "close_ns": setup.session.close_ns,
+            "config_digest": config_digest(setup.params, setup.blackouts),
+            "synthetic": setup.synthetic,
+            "starting_equity_e4": self.ledger.starting_equity_e4,
+        }
+        self._emit(setup.session.open_ns, "session", body)
+
+    @property
+    def parts(self) -> _Parts:
+        """Generator, executor and selector; made when first needed, so that the head's nonce names orders."""
+        if self._parts is None:
+            self._parts = _Parts(self._setup, self)
+        return self._parts
+
+    @property
+    def order_prefix(self) -> str:
+        """First part of every id: session and run nonce (law 8)."""
+        return f"scalp-{self._setup.session.date:%Y%m%d}-{self._nonce}"
+
+    @property
+    def hot(self) -> Kernel:
+        """The hot functions."""
+        return self._hot
+
+    def _emit(self, ts_ns: int, kind: str, body: dict[str, Any]) -> None:
+        if kind in self._counts:
+            name = body["trigger"] if kind == "trigger" else body["gate"]
+            self._counts[kind][name] = self._counts[kind].get(name, 0) + 1
+        self._decisions.append(Decision(ts_ns, kind, body))
+
+    @property
+    def emit(self) -> Any:
+        """Takes decisions of the engine's parts."""
+        return self._emit
+
+    # --- what happens ----------------------------------------------------------------------------------
+
+    def on_instant(self, t_ns: int) -> None:
+        """Look at an instant: exits first, then what rose and what is still offered."""
+        parts = self.parts
+        if self._setup.triggers_only:
+            parts.generator.note_rises(t_ns, only=True)
+            return
+        parts.executor.on_instant(t_ns)
+        parts.generator.note_rises(t_ns)
+        for signal in parts.generator.evaluate(t_ns):
+            threshold_pct = float(self.view.lane_side(signal.right).threshold_pct)
+            parts.executor.execute_scalp(signal, threshold_pct, t_ns)
+
+    def on_watch(self, instrument_id: int, t_ns: int) -> None:
+        """Look at a quote row of a contract that is held."""
+        self.parts.executor.on_quote(instrument_id, t_ns)
+
+    def on_deadline(self, t_ns: int) -> None:
+        """Decide what is due though no row came."""
+        self.parts.executor.on_deadline(t_ns)
+
+    def on_reply(self, reply: Reply, t_ns: int) -> None:
+        """Take one answer of the broker."""
+        self.parts.executor.on_reply(reply, t_ns)
+
+    def on_halt(self, instrument_id: int, flags: int, t_ns: int) -> None:
+        """Write a status row down; gates read the halt from the market's state."""
+        symbol = self._setup.instruments[instrument_id].symbol
+        phase = "begins" if flags & HALT_BEGIN else "ends"
+        self._emit(t_ns, "halt", {"symbol": symbol, "phase": phase})
+
+    def on_gap(self, mask: int, flags: int, start_ns: int, t_ns: int) -> None:
+        """Follow a gap row as `replay.gaps` says.
+
+        Raises:
+            DataError: gaps are not accepted.
+        """
+        names = [name for bit, name in CHANNEL_NAMES.items() if mask & bit]
+        both = GAP_BEGIN | GAP_END
+        phase = "learned" if flags & both == both else "begins" if flags & GAP_BEGIN else "ends"
+        self._emit(t_ns, "gap", {"phase": phase, "channels": names, "start_ns": start_ns})
+        if self._setup.params.replay.gaps == "fail":
+            raise DataError(
+                f"the tape has a gap on {', '.join(names)}",
+                place=f"the row received at {t_ns} ns",
+                hint="accept it with `--gaps flatten` or `--gaps ignore`",
+            )
+        if phase == "begins" and self._setup.params.replay.gaps == "flatten" and not self._setup.triggers_only:
+            self.parts.executor.leave_all(ExitReason.GAP, f"blind on {', '.join(names)}", t_ns)
+
+    def on_note(self, note: Note) -> None:
+        """Take one cold row."""
+        body, t_ns = note.body, note.ts_recv_ns
+        if note.kind == notes.PREVIOUS_LEVELS:
+            self._market.set_previous_levels(body["high_e4"], body["low_e4"], body["close_e4"])
+        elif note.kind == notes.VOLUME_PROFILE:
+            self._market.set_volume_profile(body["volumes"])
+        elif note.kind == notes.RUN:
+            self._nonce = str(body["nonce"])
+        elif note.kind == notes.GREEKS:
+            deltas = {symbol: greeks["delta"] for symbol, greeks in body["contracts"].items() if "delta" in greeks}
+            self.parts.selector.set_greeks(deltas, t_ns)
+        elif note.kind == notes.OPEN_INTEREST:
+            self.parts.selector.set_open_interest(body["contracts"], t_ns)
+        elif note.kind == notes.OPERATOR:
+            self._on_operator(str(body["command"]), t_ns)
+
+    def _on_operator(self, command: str, t_ns: int) -> None:
+        self._emit(t_ns, "operator", {"command": command})
+        self.tally.is_killed = command == "kill" or (self.tally.is_killed and command != "arm")
+        self.tally.is_stopped = command == "stop" or (self.tally.is_stopped and command != "arm")
+        if command in ("kill", "flatten"):
+            self.parts.executor.leave_all(ExitReason.OPERATOR, f"operator: {command}", t_ns)
+
+    # --- what the driver takes away and must know -----------------------------------------------------
+
+    def take_decisions(self) -> list[Decision]:
+        """Decisions since the last call."""
+        taken, self._decisions = self._decisions, []
+        return taken
+
+    def take_commands(self) -> list[Command]:
+        """Orders and cancels since the last call."""
+        if self._parts is None:
+            return []
+        taken, self._parts.executor.commands = self._parts.executor.commands, []
+        return taken
+
+    def deadline_ns(self) -> int:
+        """The next time at which `on_deadline` must be called."""
+        return self._parts.executor.deadline_ns() if self._parts else NEVER_NS
+
+    def wake_ns(self) -> int:
+        """The first time from which an instant must be handed in though nothing rose."""
+        return self._parts.executor.wake_ns() if self._parts else NEVER_NS
+
+    @property
+    def wants_every_instant(self) -> bool:
+        """Whether every instant must be handed in."""
+        if self._parts is None:
+            return False
+        parts = self._parts
+        return parts.generator.is_offering or (parts.exits.needs_every_instant and bool(parts.executor.scalps))
+
+    def watches(self) -> dict[int, Watch]:
+        """What each contract's quotes are watched for."""
+        return self._parts.executor.watches() if self._parts else {}
+
+    # --- ending ------------------------------------------------------------------------------------------
+
+    def finish(self, t_ns: int) -> None:
+        """End the session: settle what expires, write the sums down."""
+        parts = self.parts
+        parts.generator.finish(t_ns)
+        for scalp in list(parts.executor.scalps):
+            if scalp.held > 0 and scalp.instrument.expiry == self._setup.session.date:
+                parts.executor.expire(scalp, self._intrinsic_e4(scalp.instrument), t_ns)
+        fees_e4 = self.ledger.fees.total_e4()
+        body = {
+            "triggers": self._counts["trigger"],
+            "refusals": self._counts["refusal"],
+            "signals": self.tally.signals,
+            "orders": parts.executor.orders,
+            "fills": parts.executor.fills,
+            "trades": parts.executor.trades,
+            "sweeps": self.view.sweep_counts(),
+            "gross_e4": self.ledger.gross_e4,
+            "fees_e4": fees_e4,
+            "net_e4": self.ledger.gross_e4 - fees_e4,
+            "equity_e4": self.ledger.starting_equity_e4 + self.ledger.gross_e4 - fees_e4,
+            "flat": all(scalp.held == 0 for scalp in parts.executor.scalps),
+        }
+        self._emit(t_ns, "session_end", body)
+
+    def _intrinsic_e4(self, instrument: Instrument) -> int:
+        spot_e4 = self.view.price_e4
+        if spot_e4 != spot_e4:  # noqa: PLR0124 - nan: a session without a price settles at nothing
+            return 0
+        worth = spot_e4 - instrument.strike_e4 if instrument.right == "C" else instrument.strike_e4 - spot_e4
+        return max(0, round(worth))
+
+
+class _Parts:
+    """What trades, made once the head of the tape has been read."""
+
+    def __init__(self, setup: Setup, engine: Engine) -> None:
+        params = setup.params
+        self.selector = OptionSelector(params, setup.session, setup.instruments, engine.hot)
+        self.exits = ScalpExitManager(params, setup.session)
+        gates = Gates(params, setup.session, setup.blackouts, is_live=setup.mode != REPLAY)
+        self.generator = ScalpSignalGenerator(
+            params, setup.symbol, engine.order_prefix, engine.view, gates, self.selector, engine.ledger,
+            engine.tally, engine.emit,
+        )  # fmt: skip
+        self.executor = AutoExecutor(
+            params, engine.order_prefix, engine.view, self.exits, engine.ledger, engine.tally, engine.emit
+        )

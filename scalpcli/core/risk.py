@@ -1,0 +1,176 @@
+"""How much, and whether an order may leave (definitions, section 7; design, section 6).
+
+Only this file makes an `ApprovedOrder`, and a broker accepts nothing else. It also keeps the session's
+money: every session starts at the configured equity, in cash.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from scalpcli.core.gates import Refused
+from scalpcli.core.option_selection import Selection
+from scalpcli.model.fees import BUY, SELL, DayFees, FeeFill, FeeSchedule
+from scalpcli.model.instrument import STANDARD_MULTIPLIER, Instrument, round_to_tick, tick_e4
+from scalpcli.model.order import Leg, OrderSide
+from scalpcli.model.params import Params, RiskParams
+from scalpcli.units import e4_to_usd, usd_to_e4
+
+_SEAL = object()
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovedOrder:
+    """An order that passed risk; whole contracts, a limit on the tick grid, good for the day.
+
+    Raises:
+        ValueError: made anywhere but here.
+    """
+
+    order_id: str
+    signal: int
+    leg: Leg
+    attempt: int
+    instrument: Instrument
+    side: OrderSide
+    quantity: int
+    limit_e4: int
+    seal: object = field(repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.seal is not _SEAL:
+            raise ValueError("an ApprovedOrder is made by core/risk.py alone")
+
+
+@dataclass(frozen=True, slots=True)
+class Sized:
+    """Whole contracts, and which cap decided them."""
+
+    quantity: int
+    capped_by: str
+
+
+class Ledger:
+    """Cash, fees and result of one session.
+
+    Args:
+        starting_equity_e4: Where the session starts, 1/10000 USD.
+        schedule: The day's fees.
+    """
+
+    def __init__(self, starting_equity_e4: int, schedule: FeeSchedule) -> None:
+        self.starting_equity_e4 = starting_equity_e4
+        self.schedule = schedule
+        self.cash_e4 = starting_equity_e4
+        self.committed_e4 = 0
+        """Premium of entry orders that work: bought as far as buying power is concerned."""
+        self.realised_e4 = 0
+        """Result of closed trades, each after its unrounded fees."""
+        self.gross_e4 = 0
+        self.fees = DayFees(schedule)
+        self.last_fill_ns = 0
+
+    @property
+    def equity_e4(self) -> int:
+        """Starting equity plus the realised result of the session (definitions, section 7)."""
+        return self.starting_equity_e4 + self.realised_e4
+
+    @property
+    def buying_power_e4(self) -> int:
+        """Cash that no working entry has claimed."""
+        return self.cash_e4 - self.committed_e4
+
+    def add_fill(self, side: OrderSide, quantity: int, price_e4: int, signal: int) -> FeeFill:
+        """Book one fill; what its fees are computed from."""
+        premium_e4 = price_e4 * quantity * STANDARD_MULTIPLIER
+        self.cash_e4 += premium_e4 if side is OrderSide.SELL else -premium_e4
+        fill = FeeFill(BUY if side is OrderSide.BUY else SELL, quantity, premium_e4)
+        self.fees.add(fill.side, quantity, premium_e4, signal)
+        return fill
+
+    def close_trade(self, gross_e4: int, fills: list[FeeFill]) -> int:
+        """Book a closed trade; its fees before the day's rounding, rounded up to 1/10000 USD."""
+        fees_e4 = math.ceil(self.schedule.unrounded_e4(fills))
+        self.gross_e4 += gross_e4
+        self.realised_e4 += gross_e4 - fees_e4
+        return fees_e4
+
+
+def size_entry(selection: Selection, params: Params, ledger: Ledger) -> Sized | Refused:
+    """Contracts to buy: the share of equity, then every cap; the cap that decided is named.
+
+    Source: definitions, section 7, size.
+    """
+    scalp, risk = params.scalp, params.risk
+    ask_e4 = selection.quote.ask_e4
+    fees_e4 = ledger.schedule.estimate_e4(1, ask_e4)
+    cost_e4 = STANDARD_MULTIPLIER * ask_e4 + fees_e4
+    budget_e4 = scalp.scalp_position_size_pct * ledger.equity_e4 / 100.0
+    caps = {
+        "equity_share": math.floor(budget_e4 / cost_e4),
+        "contracts_max": risk.contracts_max,
+        "order_value": usd_to_e4(risk.order_value_usd_max) // (STANDARD_MULTIPLIER * ask_e4),
+        "displayed_size": math.floor(selection.quote.ask_size * risk.displayed_size_share_pct / 100.0),
+        "buying_power": max(0, ledger.buying_power_e4) // cost_e4,
+    }
+    capped_by = min(caps, key=lambda name: caps[name])
+    if caps[capped_by] < 1:
+        detail = f"{selection.instrument.symbol}: {capped_by} allows none at {e4_to_usd(cost_e4):.2f} USD a contract"
+        return Refused("size_zero", False, float(caps[capped_by]), 1.0, detail)
+    return Sized(caps[capped_by], capped_by)
+
+
+def entry_limit_e4(instrument: Instrument, decided_ask_e4: int, attempt: int, params: Params) -> int:
+    """Limit of an entry: the budget above the ask that was decided on is walked in equal steps, one a try.
+
+    Args:
+        instrument: For its tick grid.
+        decided_ask_e4: Ask at the signal.
+        attempt: 1-based.
+        params: Slippage budget, tries and the price cap.
+    """
+    risk = params.risk
+    share = attempt / (risk.entry_reprices_max + 1)
+    budget_e4 = math.floor(decided_ask_e4 * (1.0 + risk.slippage_budget_pct * share / 100.0))
+    limit_e4 = max(
+        round_to_tick(instrument.tick_rule, budget_e4, up=False),
+        round_to_tick(instrument.tick_rule, decided_ask_e4, up=True),
+    )
+    cap_e4 = round_to_tick(instrument.tick_rule, usd_to_e4(params.scalp.max_contract_price), up=False)
+    return min(limit_e4, cap_e4)
+
+
+def exit_limit_e4(instrument: Instrument, bid_e4: int, attempt: int, risk: RiskParams) -> int:
+    """Limit of an exit: at the bid; after half of the tries through it; never below one tick."""
+    limit_e4 = round_to_tick(instrument.tick_rule, bid_e4, up=False)
+    if attempt > max(1, risk.exit_reprices_max // 2):
+        limit_e4 -= risk.exit_through_ticks * tick_e4(instrument.tick_rule, limit_e4)
+        limit_e4 = round_to_tick(instrument.tick_rule, limit_e4, up=False)
+    return max(limit_e4, tick_e4(instrument.tick_rule, 0))
+
+
+def approve(
+    order_prefix: str, signal: int, leg: Leg, attempt: int, instrument: Instrument, quantity: int, limit_e4: int
+) -> ApprovedOrder:
+    """An order that may be sent.
+
+    The id is a pure function of session, run nonce (both in the prefix), signal number, leg and try
+    (law 8), so that a retry is recognised and a second run never adopts an earlier one's order.
+
+    Raises:
+        ValueError: no whole contract, or a limit that is off the grid or not above zero.
+    """
+    if quantity < 1 or limit_e4 < 1 or round_to_tick(instrument.tick_rule, limit_e4, up=False) != limit_e4:
+        raise ValueError(f"not an order: {quantity} x {instrument.symbol} at {limit_e4} e4")
+    return ApprovedOrder(
+        order_id=f"{order_prefix}-{signal:04d}-{'e' if leg is Leg.ENTRY else 'x'}{attempt}",
+        signal=signal,
+        leg=leg,
+        attempt=attempt,
+        instrument=instrument,
+        side=OrderSide.BUY if leg is Leg.ENTRY else OrderSide.SELL,
+        quantity=quantity,
+        limit_e4=limit_e4,
+        seal=_SEAL,
+    )
