@@ -111,6 +111,8 @@ def _refusal(symbol: str, rules: ContractRules) -> str | OccSymbol:
         occ = parse_occ(symbol)
     except DataError:
         return "adjusted_deliverable" if _ADJUSTED.match(symbol) else "symbol_unreadable"
+    if occ.strike_e4 == 0:
+        return "symbol_unreadable"
     own = re.sub(r"[^A-Z]", "", rules.underlying)
     if occ.root not in _ROOTS.get(rules.underlying, (own,)):
         return "symbol_other_root"

@@ -42,7 +42,7 @@ from scalpcli.model.row import COLD, OPTION_QUOTE, OPTION_TRADE, STOCK_QUOTE, ST
 from scalpcli.model.session import Session
 from scalpcli.units import NS_PER_MIN, ms_to_ns
 
-_BLOCK_ROWS: Final = 2_000_000
+_BLOCK_ROWS: Final = 1_000_000
 """Rows read at a time, about; a stretch is never shorter than a minute."""
 _BAD_SHOWN_MAX: Final = 20
 
@@ -271,6 +271,7 @@ class ImportPlan:
             "receive_time": f"column {told[0]}" if told else "event time plus recv_delay_ms",
             "tick_rule": str(self._rules.tick_rule),
             "quote_lot": request.quote_lot,
+            "prices_rounded": self._counters["prices_rounded"],
             "counters": {},
         }
         if request.profile is Profile.BARS:

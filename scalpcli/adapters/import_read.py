@@ -201,7 +201,9 @@ def price_problem(price: Number, *, absent_is_fine: bool) -> pl.Expr:
     )
     if absent_is_fine:
         return problem
-    return problem.when(value.is_null()).then(pl.lit("price_missing")).when(value == 0).then(pl.lit("price_zero"))
+    # A price that rounds to nothing is as little a price as nothing.
+    nothing = to_e4(value) == 0
+    return problem.when(value.is_null()).then(pl.lit("price_missing")).when(nothing).then(pl.lit("price_zero"))
 
 
 def size_problem(size: Number, needed: pl.Expr) -> pl.Expr:
@@ -315,10 +317,12 @@ def _book_columns(source: SourceFile, lot: int) -> _Parts:
     problems: list[pl.Expr] = []
     prices, sizes = [], []
     for side in ("bid", "ask"):
-        price, size = number(source, side), number(source, f"{side}_size")
-        is_there = price.value.fill_null(0.0) > 0
-        columns[f"{side}_e4"] = to_e4(price.value).fill_null(0)
-        shown = size.value.floor().cast(pl.Int64, strict=False) * lot
+        price, told = number(source, side), number(source, f"{side}_size")
+        size = Number(told.value * lot if lot > 1 else told.value, told.is_unreadable)
+        price_e4 = to_e4(price.value).fill_null(0)
+        is_there = price_e4 > 0
+        columns[f"{side}_e4"] = price_e4
+        shown = size.value.floor().cast(pl.Int64, strict=False)
         columns[f"{side}_size"] = pl.when(is_there).then(shown).otherwise(0).fill_null(0)
         columns[f"raw_{side}_exchange"] = text(source, f"{side}_exchange")
         problems += [price_problem(price, absent_is_fine=True), size_problem(size, is_there)]

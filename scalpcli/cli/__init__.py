@@ -11,6 +11,7 @@ import typer
 
 from scalpcli import __version__
 from scalpcli.cli import config
+from scalpcli.cli import replay as replay_command
 from scalpcli.cli.shell import adopt, new_app
 
 __all__ = ["app", "main"]
@@ -37,6 +38,7 @@ def root(
     del version
 
 
+app.command("replay", epilog=f"Example: {replay_command.EXAMPLE}")(replay_command.replay)
 app.add_typer(config.app, name="config")
 adopt(app)
 

@@ -139,30 +139,37 @@ def _csv_cell(value: Any) -> Any:
 
 
 def _print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], title: str, out: TextIO) -> None:
-    from rich import box
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
     console = Console(file=out, highlight=False, emoji=False, markup=False)
     if not console.is_terminal:
         console.width = TABLE_COLUMNS
-    if title:
-        console.print(Text(title, style="bold"))
-    if not rows:
-        console.print(Text("nothing to show"))
-        return
+    # Captured and written by us: rich would answer a reader that left with exit code 1.
+    with console.capture() as capture:
+        if title:
+            console.print(Text(title, style="bold"))
+        if not rows:
+            console.print(Text("nothing to show"))
+        else:
+            console.print(_table(rows, columns))
+    out.write(capture.get())
+
+
+def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> Any:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
     has_heads = any(column.head.strip() for column in columns)
     table = Table(box=box.SIMPLE_HEAD, show_header=has_heads, pad_edge=False, show_edge=False)
     for column in columns:
         right = _is_numeric(rows, column.name) if column.right is None else column.right
         # A number cut in two would be read as another number; words may fold.
-        table.add_column(
-            Text(column.head), justify="right" if right else "left", no_wrap=right, overflow="fold", style=""
-        )
+        table.add_column(Text(column.head), justify="right" if right else "left", no_wrap=right, overflow="fold")
     for row in rows:
         table.add_row(*(Text(column.text(row.get(column.name))) for column in columns))
-    console.print(table)
+    return table
 
 
 def _is_numeric(rows: Sequence[Mapping[str, Any]], name: str) -> bool:

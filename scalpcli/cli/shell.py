@@ -64,11 +64,12 @@ def adopt(app: typer.Typer) -> typer.Typer:
 
 
 def help_of(function: Callable[..., Any]) -> str:
-    """The part of a docstring that users read: up to `Args:` and its like, without the last period."""
+    """The part of a docstring that users read: up to `Args:` and its like, the first line without its period."""
     text = inspect.getdoc(function) or ""
     for section in _DEVELOPERS_SECTIONS:
         text = text.split(f"\n\n{section}:\n", 1)[0]
-    return text.rstrip().removesuffix(".")
+    first, *rest = text.rstrip().split("\n\n")
+    return "\n\n".join([first.removesuffix("."), *rest])
 
 
 def _write_epilog(epilog: str | None, formatter: Any) -> None:

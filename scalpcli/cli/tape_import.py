@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from scalpcli.runtime.tape_writer import TapeWriter
 
 Columns = Mapping[str, Any]
-_SYMBOL: Final = re.compile(r"^[A-Z][A-Z0-9]{0,9}([.-][A-Z]{1,3})?$")
+_SYMBOL: Final = re.compile(r"[A-Z]{1,6}([./][A-Z]{1,2})?")
+EPILOG: Final = (
+    "Example: scalpcli tape import tapes --symbol IBM --date 2013-10-08 "
+    "--trades ibm_20131008_trades.parquet --quotes ibm_20131008_quotes.parquet"
+)
 
 
 class ProfileName(StrEnum):
@@ -79,7 +83,10 @@ def import_(
         str | None, typer.Option(metavar="COLUMN", help="Time of receipt; event time and delay without it")
     ] = None,
     recv_delay_ms: Annotated[
-        float, typer.Option(min=0.0, max=3_600_000.0, help="Delay of rows without a time of receipt, milliseconds")
+        float,
+        typer.Option(
+            metavar="NUMBER", min=0.0, max=3_600_000.0, help="Delay of rows without a time of receipt, milliseconds"
+        ),
     ] = 0.0,
     context: Annotated[
         list[Path] | None,
@@ -99,14 +106,18 @@ def import_(
         TickRuleName | None, typer.Option(help="Grid of option prices; from a dated table where not given")
     ] = None,
     quote_lot: Annotated[
-        int, typer.Option(min=1, max=10_000, help="Shares in one unit of the underlying's quote sizes")
+        int,
+        typer.Option(metavar="INTEGER", min=1, max=10_000, help="Shares in one unit of the underlying's quote sizes"),
     ] = 1,
     expiries_max_days: Annotated[
-        int | None, typer.Option(min=0, max=3_650, help="Leave out contracts that expire later, calendar days")
+        int | None,
+        typer.Option(metavar="INTEGER", min=0, max=3_650, help="Leave out contracts that expire later, calendar days"),
     ] = None,
     strike_range_pct: Annotated[
         float | None,
-        typer.Option(min=0.0, max=1_000.0, help="Leave out strikes farther from the first price, percent of it"),
+        typer.Option(
+            metavar="NUMBER", min=0.0, max=1_000.0, help="Leave out strikes farther from the first price, percent of it"
+        ),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail on the first bad row instead of counting it")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the tape where there is one")] = False,
@@ -178,7 +189,7 @@ def _request(
         day = dt.date.fromisoformat(date)
     except ValueError:
         raise UsageError(f"`--date {date}` is not a day", hint="write YYYY-MM-DD, like 2013-10-08") from None
-    if not _SYMBOL.match(symbol):
+    if not _SYMBOL.fullmatch(symbol):
         raise UsageError(
             f"`--symbol {symbol}` is not a symbol",
             hint="write it as the exchange does, in capitals, like TSLA or BRK.B",
@@ -240,7 +251,7 @@ def _write(
         "session": manifest.session,
         "rows": manifest.rows,
         "contracts": len(plan.instruments),
-        "counts": manifest.counts,
+        "counts": {kind: count for kind, count in manifest.counts.items() if count},
         "bad_rows": plan.bad_count,
         "counters": manifest.source["counters"],
         "context_sessions": len(context),

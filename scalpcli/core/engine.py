@@ -19,6 +19,7 @@ from scalpcli.core.gates import Gates, SessionTally
 from scalpcli.core.layout import NEVER_NS
 from scalpcli.core.market_state import Kernel, MarketState
 from scalpcli.core.option_selection import OptionSelector
+from scalpcli.core.position import Scalp
 from scalpcli.core.risk import Ledger
 from scalpcli.core.signals import ScalpSignalGenerator
 from scalpcli.core.view import MarketView
@@ -69,6 +70,8 @@ def config_digest(params: Params, blackouts: tuple[Blackout, ...]) -> str:
     settings = dataclasses.asdict(params)
     del settings["tape"]
     settings["replay"] = {"gaps": params.replay.gaps}
+    # A file is known by its name alone: where it lies decides nothing.
+    settings["simulated_broker"]["latency_file"] = params.simulated_broker.latency_file.rpartition("/")[2]
     # Where the blackouts came from decides nothing; which they are does.
     del settings["gates"]["blackout_file"]
     settings["blackouts"] = [dataclasses.asdict(blackout) for blackout in blackouts]
@@ -120,6 +123,11 @@ class Engine:
         if self._parts is None:
             self._parts = _Parts(self._setup, self)
         return self._parts
+
+    @property
+    def scalps(self) -> list[Scalp]:
+        """Scalps whose entry works or of which contracts are held."""
+        return self._parts.executor.scalps if self._parts else []
 
     @property
     def order_prefix(self) -> str:

@@ -194,7 +194,7 @@ class AutoExecutor:
         if order.leg is Leg.ENTRY:
             self._ledger.committed_e4 -= order.limit_e4 * unfilled * STANDARD_MULTIPLIER
             self._after_entry(scalp, reply, t_ns)
-        elif reply.kind is ReplyKind.REJECTED:
+        elif reply.kind is ReplyKind.REJECTED and scalp.exit_tries <= self._params.risk.exit_reprices_max:
             # Asked again after a while, not at once: what refused it a moment ago would refuse it now.
             scalp.retry_ns = t_ns + self._reprice_ns
         elif reply.kind is ReplyKind.CANCELLED:

@@ -284,8 +284,10 @@ def parity_forward(
         scratch: Room for as many numbers, float64; overwritten.
 
     Returns:
-        The forward; `nan` where `spot` is unknown.
+        The forward; `nan` where `spot` is unknown (`nan` or 0).
     """
+    if not spot > 0.0:
+        return _NAN
     growth = math.exp(rate * years)
     last_distance = -1.0
     last_strike = 0.0

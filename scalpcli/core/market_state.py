@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalpcli.core import kernel
+from scalpcli.core.book import is_valid_quote
 from scalpcli.core.greeks import chain_greeks
 from scalpcli.core.layout import (
     BREAKOUT_BIT,
@@ -127,6 +128,7 @@ class MarketState:
             )
         self.session = session
         self.windows_s = _windows_s(params)
+        self.traced_windows_s = tuple(dict.fromkeys(params.scalp.velocity_windows_seconds))
         self.hot = hot
         self._on_trace = on_trace
         minutes = (session.close_ns - session.open_ns) // NS_PER_MIN + 2
@@ -227,6 +229,20 @@ class MarketState:
             width = TRACE_COLUMNS + len(self.windows_s)
             self._on_trace(self.state.trace[: rows * width].reshape(rows, width).copy())
         tracker.trace_rows = 0
+
+    def set_watch(self, instrument_id: int, bits: int, low_e4: int, high_e4: int) -> None:
+        """Wait for quotes of one contract (`layout.WATCH_*`); 0 bits end it.
+
+        The extremes of the bid are followed from the quote that stands when a watch begins.
+        """
+        quote = self.state.book[instrument_id]
+        if quote.watch == 0 and bits != 0:
+            stands = is_valid_quote(quote.bid_e4, quote.ask_e4)
+            quote.bid_low_e4 = quote.bid_e4 if stands else NEVER_NS
+            quote.bid_high_e4 = quote.bid_e4 if stands else 0
+        quote.watch = bits
+        quote.watch_low_e4 = low_e4
+        quote.watch_high_e4 = high_e4
 
     def set_previous_levels(self, high_e4: int, low_e4: int, close_e4: int) -> None:
         """Let the previous session's levels stand (a cold row at the tape's head)."""

@@ -134,13 +134,14 @@ class OptionSelector:
         age_ns = t_ns - quotes.quote_ns
         is_fresh = age_ns <= ms_to_ns(self.params.gates.option_quote_age_ms_max)
         is_valid = (bid > 0) & (ask > bid)
+        # A locked quote still says what a contract is worth (definitions, 8); it only is no quote to buy at.
+        priced = is_fresh & (bid > 0) & (ask >= bid)
         with np.errstate(divide="ignore", invalid="ignore"):
             spread_pct = np.where(is_valid, (ask - bid) * 200.0 / (ask + bid), math.nan)
-        usable = is_fresh & is_valid
         iv, delta, _, theta, _ = expiry.outputs
         self.hot.chain_greeks(
-            np.where(usable, bid, math.nan),
-            np.where(usable, ask, math.nan),
+            np.where(priced, bid, math.nan),
+            np.where(priced, ask, math.nan),
             expiry.strike,
             expiry.is_call,
             years_to_close(t_ns, expiry.close_ns, self.params.selection.time_to_expiry_s_min),

@@ -15,7 +15,7 @@ from typing import Final
 from scalpcli.errors import DataError
 
 STANDARD_MULTIPLIER: Final = 100
-_OCC: Final = re.compile(r"^([A-Z]{1,6})\s*(\d{2})(\d{2})(\d{2})([CP])(\d{8})$")
+_OCC: Final = re.compile(r"^([A-Z]{1,6}) {0,5}(\d{2})(\d{2})(\d{2})([CP])(\d{8})$", re.ASCII)
 
 
 class TickRule(StrEnum):

@@ -156,3 +156,8 @@ class RowBatch(NamedTuple):
     def slice(self, start: int, stop: int) -> RowBatch:
         """Rows `start` to `stop` without copying."""
         return RowBatch(*(column[start:stop] for column in self))
+
+    @classmethod
+    def empty(cls) -> RowBatch:
+        """A batch without rows: time passes and nothing happens."""
+        return cls(*(np.zeros(0, COLUMNS[name]) for name in ENGINE_COLUMNS))

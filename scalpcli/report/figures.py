@@ -39,7 +39,9 @@ FIGURES: Final[dict[str, Figure]] = {
     "sessions": Figure("sessions", "", 0, "sessions of all runs, those without a trade included"),
     "days": Figure("days", "", 0, "different days among the sessions"),
     "synthetic_sessions": Figure("synthetic sessions", "", 0, "sessions whose tape was made up"),
-    "coverage_pct": Figure("coverage, least", "%", 2, "least share of a session its tape covers; unknown when unstated"),
+    "coverage_pct": Figure(
+        "coverage, least", "%", 2, "least share of a session its tape covers; unknown when unstated"
+    ),
     "trades": Figure("trades", "", 0, "closed trades"),
     "winners": Figure("winners", "", 0, "trades with net > 0"),
     "losers": Figure("losers", "", 0, "trades with net < 0"),
@@ -82,7 +84,9 @@ FIGURES: Final[dict[str, Figure]] = {
     "hold_s_max": Figure("hold time, longest", "s", 1, "largest of the same"),
     "contracts": Figure("contracts", "", 0, "contracts bought"),
     "slippage_usd": Figure("slippage", "USD", 2, "entry_slippage_usd + exit_slippage_usd"),
-    "entry_slippage_usd": Figure("slippage of entries", "USD", 2, "sum of 100 * contracts * (price - ask at the signal)"),
+    "entry_slippage_usd": Figure(
+        "slippage of entries", "USD", 2, "sum of 100 * contracts * (price - ask at the signal)"
+    ),
     "exit_slippage_usd": Figure(
         "slippage of exits", "USD", 2, "sum of 100 * contracts * (bid at the exit's decision - price)"
     ),

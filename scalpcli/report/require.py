@@ -151,7 +151,7 @@ def enforce(figures: Values, texts: Sequence[str], *, place: str = "") -> None:
 def _found(requirement: Requirement, figures: Values) -> str:
     """What stood in place of what was asked for."""
     return ", ".join(
-        f"{name} is {'unknown' if (value := figures.get(name)) is None else format(value, '.10g')}"
+        f"{name} is {'unknown' if (value := _known(figures.get(name))) is None else format(value, '.10g')}"
         + (f" ({FIGURES[name].formula})" if value is None else "")
         for name in requirement.names
     )
@@ -220,7 +220,7 @@ class _Reader:
         if name not in FIGURES:
             raise _unknown_figure(name, self._text)
         self.names.append(name)
-        return lambda figures: figures.get(name)
+        return lambda figures: _known(figures.get(name))
 
 
 def _tokens(text: str) -> list[tuple[str, str]]:
@@ -249,6 +249,11 @@ def _combined(left: _Sum, arithmetic: Callable[[float, float], float], right: _S
         return result if math.isfinite(result) else None
 
     return value
+
+
+def _known(value: float | None) -> float | None:
+    """The value, unknown where it is not finite: NaN would meet every `!=`."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _where(token: str) -> str:

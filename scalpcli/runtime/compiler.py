@@ -82,7 +82,7 @@ ENTRIES: Final = {
         f"function(a0, a1, a2, a3, x0, x1, x2, int(x3), {_names('a', 4, 6)})",
     ),
 }
-_C_TYPES: Final = {"int64": ctypes.c_int64, "float64": ctypes.c_double}
+_C_TYPES: Final[dict[str, Any]] = {"int64": ctypes.c_int64, "float64": ctypes.c_double}
 
 
 def cache_folder() -> Path:
@@ -232,8 +232,8 @@ def compile_kernel() -> tuple[dict[str, Any], bytes]:
     from numba.extending import intrinsic, register_jitable
 
     @intrinsic
-    def pointer(_: Any, address: Any) -> Any:
-        def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+    def pointer(_context: Any, _address: Any) -> Any:
+        def generate(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
             return builder.inttoptr(arguments[0], cgutils.voidptr_t)
 
         return types.voidptr(types.int64), generate
@@ -252,8 +252,9 @@ def compile_kernel() -> tuple[dict[str, Any], bytes]:
         }  # fmt: skip
         exec(_entry_source(entry), scope)  # noqa: S102 - the text is built above, from this file's table alone
         number = getattr(types, entry.number_type)
-        signature = getattr(types, entry.result_type)(types.CPointer(types.int64), *([number] * entry.numbers))
-        compiled = numba.cfunc(signature, error_model="numpy")(scope["entry"])
+        table: Any = types.CPointer(types.int64)
+        signature = getattr(types, entry.result_type)(table, *([number] * entry.numbers))
+        compiled: Any = numba.cfunc(signature, error_model="numpy")(scope["entry"])
         machine_code = compiled._library._get_compiled_object()  # noqa: SLF001 - numba offers no public way
         symbols[name] = compiled._wrapper_name  # noqa: SLF001 - as above
         objects.append((len(code), len(code) + len(machine_code)))
@@ -272,7 +273,8 @@ def _entry_source(entry: Entry) -> str:
     """Text of the function that turns a table of addresses into arrays and calls `entry.function`."""
     lines = [f"def entry(table, {_names('x', 0, entry.numbers)}):"]
     lines.append(f"    t = carray(table, {2 * len(entry.arrays)})")
-    for index in range(len(entry.arrays)):
-        lines.append(f"    a{index} = carray(pointer(t[{2 * index}]), t[{2 * index + 1}], t{index})")
-    lines.append(f"    return {entry.call}")
-    return "\n".join(lines)
+    lines += [
+        f"    a{index} = carray(pointer(t[{2 * index}]), t[{2 * index + 1}], t{index})"
+        for index in range(len(entry.arrays))
+    ]
+    return "\n".join([*lines, f"    return {entry.call}"])

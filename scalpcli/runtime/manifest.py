@@ -141,7 +141,7 @@ _FIELD_TYPES: Final[dict[str, type]] = {
 
 def _check_version(value: Mapping[str, Any], place: str) -> None:
     version = value.get("schema_version")
-    if not _is_a(version, int) or version < 1:
+    if version is None or not _is_a(version, int) or version < 1:
         found = "has no `schema_version`" if version is None else f"has `schema_version` {version!r}"
         raise DataError(f"the manifest {found}; a tape has a whole number", place=place, hint=_REWRITE)
     if version > SCHEMA_VERSION:

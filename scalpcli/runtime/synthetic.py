@@ -10,7 +10,7 @@ blocks are minutes of the session whatever the memory, and no clock is read. One
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -73,8 +73,8 @@ _QUIETER_IN_BURSTS: Final = {CHANNEL_STOCK_QUOTES: 0.35, CHANNEL_OPTION_QUOTES: 
 _STOCK_FEED: Final = FeedShape(latency_ms=3.0)
 _OPTION_FEED: Final = FeedShape(latency_ms=6.0)
 
-Progress = Callable[[int, int], None]
-"""Called after each minute with the rows written and the rows wanted."""
+Progress = Callable[[int], None]
+"""Called after each minute with how many more rows are written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def plan_session(spec: SyntheticSpec) -> Plan:
     blind, bursts = plan_blind(spec, frame, plan_bursts(spec, frame, streams), streams)
     reopening_s = [window.end_s for window in blind if window.kind == "halt"]
     market = build_market(spec, frame, bursts, streams, reopening_s)
-    rates = _rates(frame, market, blind, has_options=spec.contracts > 0)
+    rates = _rates(market, blind, has_options=spec.contracts > 0)
     told = blind_rows(blind)
     head_count = 3 if spec.profile else 2
     wanted = _channel_rows(spec.rows - len(told) - head_count, has_options=spec.contracts > 0)
@@ -134,7 +134,7 @@ def plan_session(spec: SyntheticSpec) -> Plan:
     )
 
 
-def _rates(frame: Frame, market: Market, blind: Sequence[Blind], *, has_options: bool) -> dict[int, Floats]:
+def _rates(market: Market, blind: Sequence[Blind], *, has_options: bool) -> dict[int, Floats]:
     rates: dict[int, Floats] = {}
     for channel in CHANNEL_SHARES:
         if channel in _OPTION_CHANNELS and not has_options:
@@ -165,7 +165,8 @@ def _spread(rate: Floats, rows: int) -> Ints:
     reached = np.concatenate([[0.0], np.cumsum(rate)])
     edges = [*range(0, rate.size, BLOCK_S), rate.size]
     upto = np.floor(rows * (reached[edges] / reached[-1]) + 0.5).astype(np.int64)
-    return np.diff(upto)
+    counts: Ints = np.diff(upto)
+    return counts
 
 
 def write_synthetic(
@@ -200,12 +201,10 @@ def write_synthetic(
     )
     with writer:
         writer.add_instruments(list(plan.chain.instruments))
-        written = 0
         for columns, notes in Blocks(plan, writer.condition_code, writer.exchange_code):
             writer.append(columns, notes)
-            written += len(columns["kind"])
             if progress is not None:
-                progress(written, spec.rows)
+                progress(len(columns["kind"]))
         return writer.seal()
 
 
@@ -217,9 +216,7 @@ class Blocks:
         exchange_code: Code of an exchange on the tape.
     """
 
-    def __init__(
-        self, plan: Plan, condition_code: Callable[[str], int], exchange_code: Callable[[str], int]
-    ) -> None:
+    def __init__(self, plan: Plan, condition_code: Callable[[str], int], exchange_code: Callable[[str], int]) -> None:
         self._plan = plan
         self._condition_code = condition_code
         reopening_s = tuple(window.end_s for window in plan.blind if window.kind == "halt")
@@ -230,7 +227,7 @@ class Blocks:
         codes = len(synthetic_stock.EXCHANGES) + len(synthetic_options.EXCHANGES)
         self._stock_feed, self._option_feed = Feed(_STOCK_FEED, codes), Feed(_OPTION_FEED, codes)
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[tuple[Columns, list[tuple[str, dict[str, Any]]]]]:
         """Pairs of columns and the notes of their cold rows."""
         plan = self._plan
         waiting = [empty_columns(0), empty_columns(0)]

@@ -76,7 +76,7 @@ def _contract(
     interest = 14_000.0 / (1.0 + away * away) * (0.3 + rng.random())
     if strike_e4 % (10 * E4_PER_USD) == 0:
         interest *= 1.4
-    if rng.random() < 0.3 and away > 0.7:
+    if rng.random() < 0.15 and away > 0.9:
         interest = 500.0 * rng.random()
     return Instrument(
         instrument_id=instrument_id,

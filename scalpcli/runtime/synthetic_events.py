@@ -105,11 +105,14 @@ def plan_blind(
         length = min(OUTAGE_S, window // 8)
         blind.append(Blind(at[3], at[3] + length, "outage", CHANNELS_ALL, cause="network down"))
     blind.sort(key=lambda one: one.start_s)
-    return blind, _outside(bursts, blind) if blind else list(bursts)
+    return blind, _outside(bursts, blind, frame.total_s - _BURST_SPACE_S) if blind else list(bursts)
 
 
-def _outside(bursts: Sequence[Burst], blind: Sequence[Blind]) -> list[Burst]:
-    """The bursts with those in or near a blind window moved behind it, still in order and apart."""
+def _outside(bursts: Sequence[Burst], blind: Sequence[Blind], last_s: int) -> list[Burst]:
+    """The bursts with those in or near a blind window moved behind it, still in order and apart.
+
+    A burst that would thereby begin after `last_s` is left out.
+    """
     moved: list[Burst] = []
     earliest = 0
     for burst in bursts:
@@ -117,7 +120,8 @@ def _outside(bursts: Sequence[Burst], blind: Sequence[Blind]) -> list[Burst]:
         for window in blind:
             if window.start_s - 60 < start < window.end_s + 40:
                 start = window.end_s + 40
-        moved.append(dataclasses.replace(burst, start_s=start))
+        if start <= last_s:
+            moved.append(dataclasses.replace(burst, start_s=start))
         earliest = start + _BURST_SPACE_S
     return moved
 
@@ -145,8 +149,7 @@ def blind_rows(blind: Sequence[Blind]) -> list[Control]:
 def head_rows(spec: SyntheticSpec, volume: Floats, streams: Streams) -> list[Control]:
     """The cold rows at the tape's head: nonce, previous levels and, where asked for, the volume profile.
 
-    Args:
-        volume: Expected shares in each second of an ordinary session.
+    `volume` is what an ordinary session is expected to trade in each of its seconds, shares.
     """
     rng = streams.of(Part.HEAD)
     before = previous_session(spec.date).date

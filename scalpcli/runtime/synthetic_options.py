@@ -169,9 +169,7 @@ class OptionRows:
         joined["kind"][:] = OPTION_TRADE
         return joined
 
-    def _sweep(
-        self, rng: np.random.Generator, sweep: Sweep, activity: Floats, noise: Floats, begin_s: int
-    ) -> Columns:
+    def _sweep(self, rng: np.random.Generator, sweep: Sweep, activity: Floats, noise: Floats, begin_s: int) -> Columns:
         """Prints of one buyer who lifts the offers of several exchanges within milliseconds."""
         side = np.where(self._chain.is_call == sweep.right_up, activity, 0.0)
         contract = np.full(_SWEEP_PRINTS, pick(rng, side, 1)[0] if side.any() else 0)

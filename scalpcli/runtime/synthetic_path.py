@@ -190,8 +190,7 @@ def build_market(
 ) -> Market:
     """Path and activity of a session.
 
-    Args:
-        reopening_s: Seconds at which trading opens again after a pause; the price gaps there.
+    At the seconds `reopening_s` trading opens again after a pause; the price gaps there.
     """
     shape = _volume_shape(frame.session_s)
     mid = _path(spec, frame, bursts, streams, reopening_s)
@@ -295,7 +294,7 @@ def _volatility(frame: Frame, bursts: Sequence[Burst], rng: np.random.Generator)
     drifting = np.interp(seconds, knots, 0.7 + 0.6 * rng.random(knots.size))
     by_second = (0.9 + 0.5 * left4 * left4) * drifting
     by_second[:PREMARKET_S] *= 0.4
-    later = [burst.start_s for burst in bursts[1:]] + [frame.total_s]
+    later = [*(burst.start_s for burst in bursts), frame.total_s][1:]
     for burst, next_start in zip(bursts, later, strict=True):
         if burst.outcome == "stall":
             by_second[burst.end_s : min(burst.end_s + _LULL_S, next_start)] *= _LULL_VOLATILITY

@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalpcli.errors import UsageError
-from scalpcli.model.row import INSTRUMENT_ID_MAX
 from scalpcli.model.session import Session, is_session, next_session, session_of
 from scalpcli.units import NS_PER_S, NS_PER_US
 
@@ -37,6 +36,7 @@ BURSTS_PER_SESSION: Final = 26
 BURST_ROOM_S: Final = 45
 """Least seconds of session per burst; with fewer they would run into one another."""
 
+_PLACE: Final = "`scalpcli tape synth`"
 _SYMBOL: Final = re.compile(r"^[A-Z]{1,6}$", re.ASCII)
 _LISTING_DAYS: Final = (0, 2, 4)
 
@@ -107,15 +107,20 @@ def check_spec(spec: SyntheticSpec) -> None:
     """
     for name, flag, low, high in _BOUNDS:
         value = getattr(spec, name)
-        if not (math.isfinite(value) and low <= value <= high):
-            raise UsageError(f"{flag} is {value}, outside {low:g} to {high:g}", place=flag)
+        if not math.isfinite(value):
+            raise UsageError(f"`{flag}` is {value}, not a number", place=_PLACE, hint=f"write {flag} {low:g} or more")
+        _check_bounds(flag, value, low, high)
     if not _SYMBOL.match(spec.symbol):
-        raise UsageError(f"`{spec.symbol}` is not a stock symbol", place="--symbol", hint="up to six capital letters")
-    if spec.contracts + spec.next_expiry > INSTRUMENT_ID_MAX:
-        raise UsageError(f"more than {INSTRUMENT_ID_MAX} contracts", place="--contracts")
+        raise UsageError(
+            f"`--symbol {spec.symbol}` is not the symbol of a stock with options",
+            place=_PLACE,
+            hint="write one to six capital letters, like TSLA",
+        )
     if spec.next_expiry and not spec.contracts:
         raise UsageError(
-            "--next-expiry without contracts of the first expiry", place="--contracts", hint="write --contracts 20"
+            f"`--next-expiry` is {spec.next_expiry} without contracts of the first expiry",
+            place=_PLACE,
+            hint="add --contracts 20, or leave --next-expiry out",
         )
     _check_window(spec, session_of(spec.date))
 
@@ -123,19 +128,23 @@ def check_spec(spec: SyntheticSpec) -> None:
 def _check_window(spec: SyntheticSpec, session: Session) -> None:
     session_minutes = (session.close_ns - session.open_ns) // (60 * NS_PER_S)
     minutes = session_minutes if spec.minutes is None else spec.minutes
-    if not MINUTES_MIN <= minutes <= session_minutes:
-        raise UsageError(
-            f"--minutes is {minutes}, outside {MINUTES_MIN} to {session_minutes}",
-            place="--minutes",
-            hint="leave it out for the whole session",
-        )
-    most = minutes * 60 // BURST_ROOM_S
-    if spec.bursts is not None and not 0 <= spec.bursts <= most:
-        raise UsageError(
-            f"--bursts is {spec.bursts}, outside 0 to {most}",
-            place="--bursts",
-            hint=f"a burst needs {BURST_ROOM_S} seconds of the session",
-        )
+    _check_bounds("--minutes", minutes, MINUTES_MIN, session_minutes)
+    if spec.bursts is not None:
+        _check_bounds("--bursts", spec.bursts, 0, minutes * 60 // BURST_ROOM_S)
+
+
+def _check_bounds(flag: str, value: float, low: float, high: float) -> None:
+    if value < low:
+        found, limit, word = "below", low, "more"
+    elif value > high:
+        found, limit, word = "above", high, "less"
+    else:
+        return
+    raise UsageError(
+        f"`{flag}` is {value}, {found} its limit: {limit:.15g}",
+        place=_PLACE,
+        hint=f"write {flag} {limit:.15g} or {word}",
+    )
 
 
 @dataclass(frozen=True, slots=True)

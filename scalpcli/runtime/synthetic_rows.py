@@ -61,6 +61,8 @@ def event_times(
     """When `count` messages happen, microseconds since the tape's start, rising.
 
     Args:
+        rng: The block's stream.
+        count: How many.
         begin_s: First second of the block.
         rate: Relative rate of each second of the block; where it is 0 nothing happens.
         cluster_rows: Mean rows of one cluster: messages that follow one cause within microseconds.

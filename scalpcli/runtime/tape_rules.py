@@ -68,9 +68,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A row that breaks a rule: its 0-based number in the block, and what was found."""
+    """A row that breaks a rule: its 0-based number in the block, the rule's name, and what was found."""
 
     row: int
+    rule: str
     found: str
 
 
@@ -144,11 +145,13 @@ def _first(mask: NDArray[np.bool_]) -> int | None:
 
 def _unsorted(ts_recv_ns: NDArray[Any], previous_ns: int) -> Fault | None:
     if ts_recv_ns[0] < previous_ns:
-        return Fault(0, f"`ts_recv_ns` falls from {previous_ns} to {ts_recv_ns[0]}; it never may")
+        return Fault(0, "sorted", f"`ts_recv_ns` falls from {previous_ns} to {ts_recv_ns[0]}; it never may")
     index = _first(ts_recv_ns[1:] < ts_recv_ns[:-1]) if len(ts_recv_ns) > 1 else None
     if index is None:
         return None
-    return Fault(index + 1, f"`ts_recv_ns` falls from {ts_recv_ns[index]} to {ts_recv_ns[index + 1]}; it never may")
+    return Fault(
+        index + 1, "sorted", f"`ts_recv_ns` falls from {ts_recv_ns[index]} to {ts_recv_ns[index + 1]}; it never may"
+    )
 
 
 def _wrong_unit(columns: Columns, open_ns: int) -> Iterator[Fault]:
@@ -157,26 +160,30 @@ def _wrong_unit(columns: Columns, open_ns: int) -> Iterator[Fault]:
         index = _first((away > days * NS_PER_DAY) | (away < -days * NS_PER_DAY))
         if index is not None:
             found = f"`{name}` {columns[name][index]} lies more than {days} days from the session"
-            yield Fault(index, f"{found}; it counts UTC nanoseconds")
+            yield Fault(index, f"time {name}", f"{found}; it counts UTC nanoseconds")
 
 
 def _kind_faults(kind: NDArray[Any]) -> Iterator[Fault]:
     index = _first((kind < 1) | (kind > _KIND_MAX))
     if index is not None:
-        yield Fault(index, f"kind {kind[index]} is unknown; kinds are 1 to {_KIND_MAX}")
+        yield Fault(index, "kind", f"kind {kind[index]} is unknown; kinds are 1 to {_KIND_MAX}")
 
 
 def _negative(columns: Columns, names: tuple[str, ...]) -> Iterator[Fault]:
     for name in names:
         index = _first(columns[name] < 0)
         if index is not None:
-            yield Fault(index, f"`{name}` is {columns[name][index]}, below its limit: 0")
+            yield Fault(index, f"negative {name}", f"`{name}` is {columns[name][index]}, below its limit: 0")
 
 
 def _unknown_instrument(instrument_id: NDArray[Any], instruments: int) -> Iterator[Fault]:
     index = _first((instrument_id < 0) | (instrument_id >= instruments))
     if index is not None:
-        yield Fault(index, f"`instrument_id` {instrument_id[index]} is unknown; the tape has 0 to {instruments - 1}")
+        yield Fault(
+            index,
+            "instrument",
+            f"`instrument_id` {instrument_id[index]} is unknown; the tape has 0 to {instruments - 1}",
+        )
 
 
 def _unknown_codes(columns: Columns, limits: Limits) -> Iterator[Fault]:
@@ -185,14 +192,16 @@ def _unknown_codes(columns: Columns, limits: Limits) -> Iterator[Fault]:
         index = _first((columns[name] < 0) | (columns[name] >= known))
         if index is not None:
             yield Fault(
-                index, f"`{name}` has code {columns[name][index]}; the dictionary `{dictionary}` ends at {known - 1}"
+                index,
+                f"code {name}",
+                f"`{name}` has code {columns[name][index]}; the dictionary `{dictionary}` ends at {known - 1}",
             )
 
 
 def _trade_without_price(kind: NDArray[Any], price_e4: NDArray[Any]) -> Iterator[Fault]:
     index = _first(_HAS_PRICE[kind] & (price_e4 <= 0))
     if index is not None:
-        yield Fault(index, f"{KIND_NAMES[int(kind[index])]} has price {price_e4[index]}; a price is above 0")
+        yield Fault(index, "price", f"{KIND_NAMES[int(kind[index])]} has price {price_e4[index]}; a price is above 0")
 
 
 def _kind_and_instrument(columns: Columns) -> Iterator[Fault]:
@@ -200,10 +209,14 @@ def _kind_and_instrument(columns: Columns) -> Iterator[Fault]:
     is_underlying = instrument_id == UNDERLYING_ID
     index = _first(_IS_STOCK[kind] & ~is_underlying)
     if index is not None:
-        yield Fault(index, f"{KIND_NAMES[int(kind[index])]} names contract {instrument_id[index]}, not the underlying")
+        yield Fault(
+            index,
+            "underlying",
+            f"{KIND_NAMES[int(kind[index])]} names contract {instrument_id[index]}, not the underlying",
+        )
     index = _first(_IS_OPTION[kind] & is_underlying)
     if index is not None:
-        yield Fault(index, f"{KIND_NAMES[int(kind[index])]} names the underlying, not a contract")
+        yield Fault(index, "contract", f"{KIND_NAMES[int(kind[index])]} names the underlying, not a contract")
 
 
 def _sides(columns: Columns) -> Iterator[Fault]:
@@ -211,7 +224,11 @@ def _sides(columns: Columns) -> Iterator[Fault]:
     for price, size in zip(_PRICES, _SIZES, strict=True):
         index = _first(is_quote & (columns[price] == 0) & (columns[size] != 0))
         if index is not None:
-            yield Fault(index, f"`{size}` is {columns[size][index]} where `{price}` is 0; an absent side has size 0")
+            yield Fault(
+                index,
+                f"side {size}",
+                f"`{size}` is {columns[size][index]} where `{price}` is 0; an absent side has size 0",
+            )
 
 
 def _rare_kinds(columns: Columns) -> Iterator[Fault]:
@@ -219,7 +236,10 @@ def _rare_kinds(columns: Columns) -> Iterator[Fault]:
     kind, flags, size = (columns[name][rare] for name in ("kind", "flags", "size"))
     halts, gaps = flags & _HALTS, flags & _GAPS
     rules = (
-        ((kind == STATUS) & ((halts == 0) | (halts == _HALTS)), "status has neither or both of halt_begin and halt_end"),
+        (
+            (kind == STATUS) & ((halts == 0) | (halts == _HALTS)),
+            "status has neither or both of halt_begin and halt_end",
+        ),
         ((kind == GAP) & (gaps == 0), "gap has neither of gap_begin and gap_end"),
         ((kind == GAP) & ((size < 1) | (size > CHANNELS_ALL)), f"gap names no channels; `size` is 1 to {CHANNELS_ALL}"),
         (
@@ -231,7 +251,7 @@ def _rare_kinds(columns: Columns) -> Iterator[Fault]:
     for broken, found in rules:
         index = _first(broken) if len(broken) else None
         if index is not None:
-            yield Fault(int(rare[index]), found)
+            yield Fault(int(rare[index]), found, found)
 
 
 def as_tape_types(columns: Columns) -> tuple[dict[str, NDArray[Any]], str]:

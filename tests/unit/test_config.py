@@ -132,8 +132,8 @@ def test_a_flag_of_free_text_needs_no_check_and_still_wins():
 def test_commands_without_settings_of_their_own_do_without_pydantic():
     """Its import takes 0.1 s of every replay; only a source that must be checked pays it."""
     code = (
-        "import sys; from scalpcli.config import load, Flag; load(flags={'replay.out': Flag('--out', 'x')}, environ={});"
-        "assert 'scalpcli.config' in sys.modules;"
+        "import sys; from scalpcli.config import load, Flag\n"
+        "load(flags={'replay.out': Flag('--out', 'x')}, environ={})\n"
         "print('pydantic' in sys.modules, 'numpy' in sys.modules)"
     )
 
@@ -209,13 +209,18 @@ def test_a_boolean_is_no_number_and_a_whole_number_may_stand_for_one():
 
 def test_text_settings_take_shell_text_as_it_is():
     """A folder called 2026 or a day without quotes is text where the setting is text."""
-    loaded = load(
-        overrides=["replay.out=2026", "fees.as_of=2026-11-20"], environ={"SCALPCLI__FEES__SCHEDULE": "none"}
-    )
+    loaded = load(overrides=["replay.out=2026", "fees.as_of=2026-11-20"], environ={"SCALPCLI__FEES__SCHEDULE": "none"})
 
     assert loaded.params.replay.out == "2026"
     assert loaded.params.fees.as_of == "2026-11-20"
     assert loaded.params.fees.schedule == "none"
+
+
+def test_a_line_break_in_a_variable_is_part_of_its_value():
+    """One variable gives one value; a second assignment behind a line break must not vanish unseen."""
+    error = refused(environ={"SCALPCLI__REPLAY__JOBS": "2\nother = 3"})
+
+    assert error.found == '`replay.jobs` is the text "2\\nother = 3", not a whole number'
 
 
 def test_lists_from_toml_become_tuples():
@@ -275,7 +280,7 @@ def test_several_errors_survive_the_way_back_from_a_worker_process():
     """`replay --jobs` pickles what it raises; no message may be lost."""
     error = refused(overrides=["replay.jobs=0", "risk.contracts_max=0"])
 
-    copy = pickle.loads(pickle.dumps(error))
+    copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
 
     assert copy.render() == error.render()
     assert copy.exit_code == 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from inline_snapshot import snapshot
 
@@ -9,7 +11,7 @@ from scalpcli.config import Flag, load
 from scalpcli.errors import ConfigError
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
     """A working folder, so that files have short names in messages."""
     monkeypatch.chdir(tmp_path)
@@ -20,15 +22,14 @@ def refused(text="", overrides=(), flags=None, environ=None) -> str:
     files = []
     if text:
         files.append("config.toml")
-        with open("config.toml", "w", encoding="utf-8") as file:
-            file.write(text)
+        Path("config.toml").write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError) as caught:
         load(files, overrides, flags, environ or {})
     assert caught.value.exit_code == 2
     return caught.value.render()
 
 
-def test_a_value_beyond_its_bound(here):
+def test_a_value_beyond_its_bound():
     """The found value and the limit stand side by side, in the same form."""
     message = refused("\n" * 29 + "[scalp]\nstop_loss_pct = 150\n")
 
@@ -40,7 +41,7 @@ hint: write `stop_loss_pct = 15.0`: stop, percent of the premium paid (above 0.0
 """)
 
 
-def test_a_misspelt_setting(here):
+def test_a_misspelt_setting():
     """A typo is answered with the nearest right name."""
     message = refused("[scalp]\nmomentum_treshold_pct = 0.4\n")
 
@@ -52,7 +53,7 @@ hint: the nearest is `scalp.momentum_threshold_pct`: percent in the window that 
 """)
 
 
-def test_a_misspelt_section(here):
+def test_a_misspelt_section():
     """One message for the section, not one for each of its settings."""
     message = refused("[slection]\ndelta_min = 0.2\ndelta_max = 0.5\n")
 
@@ -64,7 +65,7 @@ hint: the nearest section is [selection]; `scalpcli config show` lists every set
 """)
 
 
-def test_a_setting_of_another_section(here):
+def test_a_setting_of_another_section():
     """Nobody remembers which section the stop stands in."""
     message = refused("[exits]\nstop_loss_pct = 12\n")
 
@@ -76,7 +77,7 @@ hint: `stop_loss_pct` belongs to [scalp]: write `scalp.stop_loss_pct`, in a file
 """)
 
 
-def test_a_setting_without_a_section(here):
+def test_a_setting_without_a_section():
     """In a file the section's header was forgotten; in a shell, its name."""
     in_file = refused("stop_loss_pct = 12\n")
     in_shell = refused(overrides=["stop_loss_pct=12"])
@@ -102,7 +103,7 @@ hint: `scalpcli config show` lists every setting\
 """)
 
 
-def test_a_section_given_as_a_value(here):
+def test_a_section_given_as_a_value():
     """`scalp = 5` is a setting's form."""
     message = refused("scalp = 5\n")
 
@@ -126,7 +127,7 @@ hint: name one of its settings: `scalp.enabled`; `scalpcli config show` lists ev
 """)
 
 
-def test_a_number_in_quotes(here):
+def test_a_number_in_quotes():
     """The hint takes the quotes off instead of going back to the default."""
     message = refused('[scalp]\neval_interval_ms = "250"\n')
 
@@ -135,7 +136,7 @@ error: `scalp.eval_interval_ms` is the text "250", not a whole number
   in `config.toml`, line 2
 
 hint: write `eval_interval_ms = 250`: milliseconds between two evaluations; 0 = at every underlying trade (at least 0, at most 60000)\
-""")
+""")  # noqa: E501 - a hint is one line of the terminal
 
 
 def test_a_percent_sign_in_the_environment():
@@ -185,10 +186,10 @@ error: `replay.gaps` is the text "flaten", not one of "fail", "flatten", "ignore
   in flag `-p replay.gaps`
 
 hint: write `-p replay.gaps=flatten`: what a gap does: fail = exit 4, flatten = sell what is held, ignore = hold on (one of "fail", "flatten", "ignore")\
-""")
+""")  # noqa: E501 - a hint is one line of the terminal
 
 
-def test_yes_for_true(here):
+def test_yes_for_true():
     """What was meant is plain, so the hint writes it as TOML does."""
     message = refused("[scalp]\nprefer_0dte = 'no'\n")
 
@@ -200,7 +201,7 @@ hint: write `prefer_0dte = false`: look at the same-day expiry first; false look
 """)
 
 
-def test_a_day_without_quotes(here):
+def test_a_day_without_quotes():
     """TOML makes a day of it; the setting is text."""
     message = refused("[fees]\nas_of = 2026-11-20\n")
 
@@ -209,7 +210,7 @@ error: `fees.as_of` is 2026-11-20, not text
   in `config.toml`, line 2
 
 hint: write `as_of = "2026-11-20"`: use the rates of this day (YYYY-MM-DD) instead of the session's; empty = the session's\
-""")
+""")  # noqa: E501 - a hint is one line of the terminal
 
 
 def test_an_empty_variable():
@@ -224,7 +225,7 @@ hint: write `SCALPCLI__REPLAY__JOBS=1`: sessions replayed at one time (at least 
 """)
 
 
-def test_wrong_elements_of_a_list(here):
+def test_wrong_elements_of_a_list():
     """The element is named, not only the list; the shell form is quoted so that it can be pasted."""
     in_file = refused('[scalp]\nvelocity_windows_seconds = [5, "a"]\n')
     in_shell = refused(overrides=["scalp.velocity_windows_seconds=[5, 0]"])
@@ -234,13 +235,13 @@ error: `scalp.velocity_windows_seconds` holds the text "a", not only whole numbe
   in `config.toml`, line 2
 
 hint: write `velocity_windows_seconds = [5, 15, 30, 60]`: windows traced and shown, seconds (each at least 1, at most 7200)\
-""")
+""")  # noqa: E501 - a hint is one line of the terminal
     assert in_shell == snapshot("""\
 error: `scalp.velocity_windows_seconds` holds 0, below its limit: 1
   in flag `-p scalp.velocity_windows_seconds`
 
 hint: write `-p 'scalp.velocity_windows_seconds=[5, 15, 30, 60]'`: windows traced and shown, seconds (each at least 1, at most 7200)\
-""")
+""")  # noqa: E501 - a hint is one line of the terminal
 
 
 def test_a_wrong_value_of_a_named_flag():
@@ -252,7 +253,7 @@ error: `simulated_broker.order_latency_ms` is -5.0, below its limit: 0.0
   in flag `--latency-ms`
 
 hint: write `--latency-ms 250.0`: milliseconds from decision until the order reaches the market (at least 0.0, at most 600000.0)\
-""")
+""")  # noqa: E501 - a hint is one line of the terminal
 
 
 @pytest.mark.parametrize("override", ["replay.jobs", "replay.jobs:4", "=4", ""])
@@ -284,7 +285,7 @@ def test_an_unknown_variable_with_our_prefix(variable):
 
 
 @pytest.mark.parametrize("name", ["alpaca_api_key", "ALPACA_SECRET_KEY", "orats_token", "password"])
-def test_a_key_among_settings_is_refused_and_never_shown(here, name):
+def test_a_key_among_settings_is_refused_and_never_shown(name):
     """Law 10: a key pasted into the wrong file must not reach the screen."""
     canary = "PKCANARY123"
 
@@ -300,7 +301,7 @@ def test_a_key_among_settings_is_refused_and_never_shown(here, name):
         assert "keys do not belong in settings" in message
 
 
-def test_a_very_long_value_is_cut(here):
+def test_a_very_long_value_is_cut():
     """A message fits a screen whatever was pasted."""
     message = refused(f'[replay]\njobs = "{"x" * 5000}"\n')
 
@@ -319,7 +320,7 @@ def test_a_very_long_value_is_cut(here):
         ("[scalp]\n\nx = [1,\n", 3),
     ],
 )
-def test_what_is_not_toml_is_told_with_its_line(here, text, line):
+def test_what_is_not_toml_is_told_with_its_line(text, line):
     """The parser's position becomes file and line, as for every other error."""
     message = refused(text)
 
@@ -342,7 +343,7 @@ hint: settings are a TOML file saved as UTF-8\
 """)
 
 
-def test_a_file_that_does_not_exist(here):
+def test_a_file_that_does_not_exist():
     """The flag that named it is the place."""
     with pytest.raises(ConfigError) as caught:
         load(["absent.toml"], environ={})

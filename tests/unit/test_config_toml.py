@@ -125,7 +125,7 @@ def test_an_endless_statement_is_not_followed(tmp_path):
 
 
 def test_the_example_in_the_repository_is_the_generated_one():
-    """`config.example.toml` comes from the parameters; after a change: `scalpcli config init config.example.toml --force`."""
+    """It comes from the parameters; after a change: `scalpcli config init config.example.toml --force`."""
     assert (ROOT / "config.example.toml").read_text(encoding="utf-8") == example_text()
 
 

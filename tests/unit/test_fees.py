@@ -103,6 +103,13 @@ def test_equal_remainders_go_to_the_trade_that_filled_first():
     assert day.shares_e4() == {"later name": 900, "earlier name": 800}
 
 
+def test_the_cent_left_over_goes_to_the_larger_remainder():
+    """One cent of CAT for two contracts and then four: the later trade caused two thirds of it."""
+    day = bill([("buy", 2, TWO_DOLLARS_E4, "small"), ("buy", 4, TWO_DOLLARS_E4, "large")])
+
+    assert day.shares_e4() == {"small": 800, "large": 1700}
+
+
 def test_a_day_without_fills_costs_nothing():
     """No fills: no fee of any type, nobody to share it."""
     day = DayFees(ALPACA)

@@ -263,7 +263,7 @@ def test_an_empty_chain_and_an_unknown_spot_are_answered():
     nothing = (np.empty(0), np.empty(0), np.empty(0), np.empty(0, bool))
 
     assert forward_of(nothing, spot=400.0) == 400.0 * math.exp(RATE * TWO_HOURS)
-    assert math.isnan(forward_of(chain(401.3, [395.0, 400.0, 405.0]), spot=math.nan))
+    assert all(math.isnan(forward_of(chain(401.3, [395.0, 400.0, 405.0]), spot)) for spot in (math.nan, 0.0))
 
 
 def test_a_chain_gets_the_volatility_it_was_priced_with():

@@ -26,6 +26,7 @@ def one(symbol, rules=TSLA):
         ("TSLA261120X00400000", "symbol_unreadable"),
         ("TSLA261120C0040000", "symbol_unreadable"),
         ("TSLA261131C00400000", "symbol_unreadable"),
+        ("TSLA261120C00000000", "symbol_unreadable"),
         ("tsla261120C00400000", "symbol_unreadable"),
         ("SPY261120C00400000", "symbol_other_root"),
         ("TSLAW261120C00400000", "symbol_other_root"),
@@ -84,7 +85,7 @@ def test_expiries_and_strikes_can_be_limited():
 
 def test_more_contracts_than_numbers_are_refused():
     """The limit and the flags that help stand in the message."""
-    symbols = [f"TSLA261120C{strike:08d}" for strike in range(32_768)]
+    symbols = [f"TSLA261120C{strike:08d}" for strike in range(1, 32_769)]
 
     with pytest.raises(DataError, match="32,768 contracts, above the limit of a tape: 32,767"):
         classify(symbols, symbols, TSLA)

@@ -248,7 +248,8 @@ def test_options_confirm_the_right_that_agrees() -> None:
     late = [option | {"at": t, "instrument_id": 1, "size": 100} for t in range(281, 311)]
     last = [option | {"at": t, "instrument_id": 2, "size": 100} for t in range(316, 346)]
     quiet = [{"at": t, "size": 10} for t in range(1, 311)]
-    move = [{"at": 311, "price_e4": 1_010_000, "size": 10}, {"at": 345, "price_e4": 990_000, "size": 10}]
+    prices = {311: 1_010_000, 340: 1_010_000, 345: 990_000}
+    move = [{"at": at, "price_e4": price, "size": 10} for at, price in prices.items()]
     columns = algoseek.merge(tape(*early, *late, *last), tape(*quiet, *move))
     found = {}
 

@@ -1,0 +1,137 @@
+"""A report as data: what `--format json`, `jsonl` and `csv` print, for programs to read.
+
+Decides names and nesting; unknown is null. `render.py` lays the same values out for people.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Final
+
+import polars as pl
+
+from scalpcli.report.figures import TARGETS, verdict
+from scalpcli.report.funnel import TRIGGERS, Step, gates, total
+from scalpcli.report.load import Results, Run, SessionResult
+from scalpcli.report.require import check_requirements
+from scalpcli.report.summary import coverage_pct, figures, funnel_counts, grouped, notices
+
+GROUPINGS: Final = ("exit_reason", "trigger", "side")
+_RUN_FIELDS: Final = ("mode", "created_utc", "code_version", "config_digest", "decisions_digest", "seed", "command")
+
+
+def document(results: Results, requirements: Sequence[str] = ()) -> dict[str, Any]:
+    """The whole report as one object.
+
+    Args:
+        results: What was read.
+        requirements: Texts of `--require`, told as met or not.
+    """
+    values = figures(results)
+    failures = {failure.text: failure.found for failure in check_requirements(values, requirements)}
+    return {
+        "synthetic": any(session.is_synthetic for session in results.sessions),
+        "notices": notices(results),
+        "figures": values,
+        "targets": [
+            {
+                "figure": target.figure,
+                "above": target.above,
+                "value": values[target.figure],
+                "verdict": verdict(target, values),
+            }
+            for target in TARGETS
+        ],
+        "requirements": [
+            {"requirement": text.strip(), "met": text.strip() not in failures, "found": failures.get(text.strip(), "")}
+            for text in requirements
+        ],
+        "by": {name: [dataclasses.asdict(group) for group in grouped(results.trades, name)] for name in GROUPINGS},
+        "funnel": funnel(funnel_counts(results)),
+        "sessions": [session_row(results, session) for session in results.sessions],
+        "runs": run_rows(results),
+    }
+
+
+def run_rows(results: Results) -> list[dict[str, Any]]:
+    """One row a run: where it comes from, and its figures."""
+    rows = []
+    for position, run in enumerate(results.runs):
+        part = results.only(position)
+        days = [session.day for session in part.sessions]
+        rows.append(
+            _run_head(run)
+            | {
+                "symbols": sorted({session.symbol for session in part.sessions}),
+                "first_session": min(days),
+                "last_session": max(days),
+                "synthetic": any(session.is_synthetic for session in part.sessions),
+            }
+            | figures(part)
+        )
+    return rows
+
+
+def _run_head(run: Run) -> dict[str, Any]:
+    return {"run": run.name, "path": str(run.path)} | {name: run.manifest.get(name) for name in _RUN_FIELDS}
+
+
+def session_row(results: Results, session: SessionResult) -> dict[str, Any]:
+    """One session: its data and its result."""
+    own = results.trades.filter(
+        (pl.col("run") == session.run) & (pl.col("session") == session.day) & (pl.col("symbol") == session.symbol)
+    )
+    values = figures(Results(results.runs, (session,), own))
+    head = session.head
+    return {
+        "run": session.run_name,
+        "session": session.day,
+        "symbol": session.symbol,
+        "synthetic": session.is_synthetic,
+        "coverage_pct": coverage_pct(head),
+        "tape": head.get("tape"),
+        "tape_digest": head["tape_digest"],
+        "rows": head.get("rows"),
+        "feeds": head.get("feeds"),
+        "quality": head.get("quality"),
+        "starting_equity_usd": session.starting_equity_usd,
+        "flat": session.tally.is_flat,
+        **{name: values[name] for name in ("triggers", "refusals", "missed", "signals", "trades")},
+        **{name: values[name] for name in ("win_rate", "net_pnl_usd", "fees_usd")},
+        **{name: values[name] for name in ("max_drawdown_pct", "max_drawdown_usd")},
+    }
+
+
+def funnel(counts: Counter[Step]) -> dict[str, Any]:
+    """The funnel, all triggers together and each alone."""
+    return {"all": _funnel_of(counts, None)} | {trigger: _funnel_of(counts, trigger) for trigger in TRIGGERS}
+
+
+def _funnel_of(counts: Counter[Step], trigger: str | None) -> dict[str, Any]:
+    def number(name: str, gate: str | None = None) -> int:
+        return total(counts, name, trigger=trigger, gate=gate)
+
+    return {
+        "triggers": number("trigger"),
+        "refused": {gate: number("refusal", gate) for gate in gates(counts, "refusal")},
+        "missed": {gate: number("missed", gate) for gate in gates(counts, "missed")},
+        "left_open": number("trigger") - number("missed") - number("signal"),
+        "signals": number("signal"),
+        "signals_ordered": number("ordered"),
+        "entry_orders": number("entry_order"),
+        "signals_unfilled": number("unfilled"),
+        "signals_filled": number("entered"),
+        "entry_fills": number("entry_fill"),
+        "exit_orders": number("exit_order"),
+        "exit_fills": number("exit_fill"),
+        "trades": number("trade"),
+    }
+
+
+def trade_rows(results: Results) -> list[dict[str, Any]]:
+    """One row a trade, in order of run and closing, as a report read it."""
+    names = {position: run.name for position, run in enumerate(results.runs)}
+    ordered = results.trades.sort("run", "closed_ns", maintain_order=True)
+    return [{"run": names[row.pop("run")], **row} for row in ordered.iter_rows(named=True)]

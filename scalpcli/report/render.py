@@ -1,0 +1,275 @@
+"""A report for people: sections of small tables that fit 80 columns, in a terminal or as Markdown.
+
+Decides order, tables and their columns. Cells are text, so a terminal and a Markdown file show the same.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from scalpcli.report.document import GROUPINGS, funnel, session_row
+from scalpcli.report.funnel import TRIGGERS
+from scalpcli.report.headline import headline
+from scalpcli.report.load import Results
+from scalpcli.report.section import ABSENT, Head, Section, count, escaped, number, quoted, section_lines, table
+from scalpcli.report.summary import coverage_pct, figures, funnel_counts, grouped, notices
+from scalpcli.units import NS_PER_S
+
+_DIGEST_CHARS: Final = 12
+_NEW_YORK: Final = ZoneInfo("America/New_York")
+_HEADS: Final = {"momentum_burst": "burst", "vwap_rejection": "rejection", "breakout": "breakout"}
+
+
+def heading(results: Results) -> str:
+    """The first line: which runs."""
+    if len(results.runs) == 1:
+        return f"Report of {results.runs[0].path}"
+    return f"Report of {len(results.runs)} runs, {len(results.sessions)} sessions"
+
+
+def sections(results: Results) -> list[Section]:
+    """All tables of the report, in order; those without anything to tell are left out."""
+    parts = [
+        _data(results),
+        _origin(results),
+        headline(figures(results)),
+        _groups(results),
+        _funnel(results),
+        _sessions(results) if len(results.sessions) > 1 else None,
+        _runs(results) if len(results.runs) > 1 else None,
+    ]
+    return [part for part in parts if part is not None and part.rows]
+
+
+def markdown(results: Results) -> str:
+    """The report as Markdown."""
+    lines = [f"# {escaped(heading(results))}", "", *quoted(notices(results))]
+    for section in sections(results):
+        lines += section_lines(section)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _data(results: Results) -> Section:
+    """The tapes, each once."""
+    tapes = {(session.symbol, session.day, session.head["tape_digest"]): session for session in results.sessions}
+    rows = []
+    for session in tapes.values():
+        head = session.head
+        quality = head.get("quality") or {}
+        rows.append(
+            {
+                "session": session.day.isoformat(),
+                "symbol": session.symbol,
+                "source": "SYNTHETIC" if session.is_synthetic else _feeds(head.get("feeds")),
+                "coverage": number(coverage_pct(head), 2),
+                "gaps": count(quality.get("gaps")),
+                "rows": count(head.get("rows")),
+                "tape": head["tape_digest"][:_DIGEST_CHARS],
+            }
+        )
+    heads = (
+        Head("session", "session", right=False),
+        Head("symbol", "symbol", right=False),
+        Head("source", "source", right=False),
+        Head("coverage", "coverage %"),
+        Head("gaps", "gaps"),
+        Head("rows", "rows"),
+        Head("tape", "tape digest", right=False),
+    )
+    return table("Data", heads, rows)
+
+
+def _feeds(feeds: Any) -> str:
+    """`sip, opra` of `{"stock": "sip", "options": "opra"}`."""
+    return ", ".join(dict.fromkeys(str(feed) for feed in feeds.values() if feed)) if isinstance(feeds, dict) else ABSENT
+
+
+def _origin(results: Results) -> Section:
+    """What made each run."""
+    rows = [
+        {
+            "number": str(number),
+            "mode": run.manifest["mode"],
+            "code": run.manifest["code_version"],
+            "config": run.manifest["config_digest"][:_DIGEST_CHARS],
+            "seed": count(run.manifest.get("seed")),
+            "made": run.manifest["created_utc"][:19],
+        }
+        for number, run in enumerate(results.runs, start=1)
+    ]
+    heads = (
+        Head("mode", "mode", right=False),
+        Head("code", "code version", right=False),
+        Head("config", "config digest", right=False),
+        Head("seed", "seed"),
+        Head("made", "made (UTC)", right=False),
+    )
+    number = (Head("number", "run"),) if len(rows) > 1 else ()
+    return table("Origin", (*number, *heads), rows)
+
+
+def _groups(results: Results) -> Section:
+    """Trades by exit, trigger and side; and by source where real and made-up sessions are mixed."""
+    titles = {"exit_reason": "exit", "trigger": "trigger", "side": "side", "source": "source"}
+    trades = results.trades.with_columns(
+        source=pl.when("synthetic").then(pl.lit("SYNTHETIC")).otherwise(pl.lit("recorded"))
+    )
+    is_mixed = len({session.is_synthetic for session in results.sessions}) > 1
+    rows = []
+    for by in (*GROUPINGS, *(("source",) if is_mixed else ())):
+        for number, group in enumerate(grouped(trades, by)):
+            rows.append(
+                {
+                    "by": "" if number else titles[by],
+                    "name": group.name,
+                    "trades": f"{group.trades:,}",
+                    "win": number(group.win_rate, 1),
+                    "net": number(group.net_pnl_usd, 2),
+                    "mean": number(group.expectancy_usd, 2),
+                    "hold": number(group.hold_s_median, 1),
+                }
+            )
+    heads = (
+        Head("by", "by", right=False),
+        Head("name", right=False),
+        Head("trades", "trades"),
+        Head("win", "win %"),
+        Head("net", "net USD"),
+        Head("mean", "mean USD"),
+        Head("hold", "hold s"),
+    )
+    return table("Trades", heads, rows)
+
+
+def _funnel(results: Results) -> Section:
+    """From triggers to trades, a column for each trigger."""
+    parts = funnel(funnel_counts(results))
+    whole = parts["all"]
+    if not whole["triggers"]:
+        return Section("Funnel", (Head("step", right=False),), ({"step": "no trigger rose"},))
+
+    def row(step: str, *path: str) -> dict[str, str]:
+        cells = {"step": step}
+        for name, part in parts.items():
+            value: Any = part
+            for key in path:
+                value = value[key]
+            cells[name] = f"{sum(value.values()) if isinstance(value, dict) else value:,}"
+        return cells
+
+    rows = [row("triggers", "triggers")]
+    rows += [row(f"  refused: {gate}", "refused", gate) for gate in whole["refused"]]
+    rows.append(row("  missed", "missed"))
+    rows += [row(f"    last refused: {gate}", "missed", gate) for gate in whole["missed"]]
+    if whole["left_open"]:
+        rows.append(row("  never decided", "left_open"))
+    rows += [
+        row("signals", "signals"),
+        row("  entry orders, every try", "entry_orders"),
+        row("  given up unfilled", "signals_unfilled"),
+        row("signals filled", "signals_filled"),
+        row("trades closed", "trades"),
+    ]
+    heads = (Head("step", right=False), Head("all", "all"), *(Head(name, _HEADS[name]) for name in TRIGGERS))
+    note = "a trigger may be refused several times, once for each reason" if whole["refused"] else ""
+    return table("Funnel", heads, rows, note)
+
+
+def _sessions(results: Results) -> Section:
+    """One row a session: drawdown per day stands here."""
+    is_many = len(results.runs) > 1
+    rows = []
+    for session in results.sessions:
+        values = session_row(results, session)
+        rows.append(
+            {
+                "number": str(session.run + 1),
+                "session": session.day.isoformat(),
+                "symbol": session.symbol,
+                "triggers": number(values["triggers"], 0),
+                "trades": number(values["trades"], 0),
+                "win": number(values["win_rate"], 1),
+                "net": number(values["net_pnl_usd"], 2),
+                "fees": number(values["fees_usd"], 2),
+                "drawdown": number(values["max_drawdown_pct"], 2),
+            }
+        )
+    heads = (
+        *((Head("number", "run"),) if is_many else ()),
+        Head("session", "session", right=False),
+        Head("symbol", "symbol", right=False),
+        Head("triggers", "triggers"),
+        Head("trades", "trades"),
+        Head("win", "win %"),
+        Head("net", "net USD"),
+        *(() if is_many else (Head("fees", "fees USD"),)),
+        Head("drawdown", "drawdown %"),
+    )
+    return table("Sessions", heads, rows)
+
+
+def _runs(results: Results) -> Section:
+    """Runs side by side."""
+    rows = []
+    for position, run in enumerate(results.runs):
+        values = figures(results.only(position))
+        rows.append(
+            {
+                "number": str(position + 1),
+                "run": run.name,
+                "days": number(values["days"], 0),
+                "trades": number(values["trades"], 0),
+                "win": number(values["win_rate"], 1),
+                "net": number(values["net_pnl_usd"], 2),
+                "factor": number(values["profit_factor"], 2),
+                "drawdown": number(values["max_drawdown_pct"], 2),
+            }
+        )
+    heads = (
+        Head("number", "run"),
+        Head("run", "folder", right=False),
+        Head("days", "days"),
+        Head("trades", "trades"),
+        Head("win", "win %"),
+        Head("net", "net USD"),
+        Head("factor", "PF"),
+        Head("drawdown", "DD %"),
+    )
+    return table("Runs", heads, rows)
+
+
+def trades_section(results: Results) -> Section:
+    """One row a trade."""
+    numbers = (Head("number", "run"),) if len(results.runs) > 1 else ()
+    rows = tuple(
+        {
+            "number": str(trade["run"] + 1),
+            "opened": f"{_new_york(trade['opened_ns']):%m-%d %H:%M:%S}",
+            "contract": trade["option_symbol"],
+            "quantity": f"{trade['quantity']:,}",
+            "entry": number(trade["entry_price"], 2),
+            "exit": number(trade["exit_price"], 2),
+            "net": number(trade["net_pnl_usd"], 2),
+            "reason": trade["exit_reason"],
+        }
+        for trade in results.trades.sort("run", "closed_ns", maintain_order=True).iter_rows(named=True)
+    )
+    heads = (
+        *numbers,
+        Head("opened", "opened (ET)", right=False),
+        Head("contract", "contract", right=False),
+        Head("quantity", "qty"),
+        Head("entry", "entry"),
+        Head("exit", "exit"),
+        Head("net", "net USD"),
+        Head("reason", "exit by", right=False),
+    )
+    return Section("Trades", heads, rows)
+
+
+def _new_york(ts_ns: int) -> dt.datetime:
+    return dt.datetime.fromtimestamp(ts_ns // NS_PER_S, _NEW_YORK)

@@ -1,0 +1,222 @@
+"""Figures of runs: from trades, sessions and journals to the names of `figures.py`.
+
+Decides what is a return, a day, a winner, and how sessions and runs are pooled. The arithmetic stands in
+`statistics.py`, the meaning of every name in `figures.py`.
+
+Pooling: trades of all runs count alike. A day's return is the net of all sessions of that day over the
+equity they started at together, so one session replayed twice does not become two days.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import polars as pl
+
+from scalpcli.report import statistics
+from scalpcli.report.figures import FIGURES, TRADING_DAYS_PER_YEAR
+from scalpcli.report.funnel import Step, total
+from scalpcli.report.load import Results, SessionResult
+
+_CENT: Final = 0.01
+
+
+def figures(results: Results) -> dict[str, float | None]:
+    """Every figure of `figures.FIGURES`, in its order; `None` where it is unknown."""
+    counts = funnel_counts(results)
+    found: dict[str, float | None] = {
+        "runs": float(len(results.runs)),
+        "sessions": float(len(results.sessions)),
+        "days": float(len({session.day for session in results.sessions})),
+        "synthetic_sessions": float(sum(session.is_synthetic for session in results.sessions)),
+        "coverage_pct": _least(coverage_pct(session.head) for session in results.sessions),
+        "max_drawdown_pct": _largest(session.drawdown_pct for session in results.sessions),
+        "max_drawdown_usd": _largest(session.drawdown_usd for session in results.sessions),
+        "triggers": float(total(counts, "trigger")),
+        "refusals": float(total(counts, "refusal")),
+        "missed": float(total(counts, "missed")),
+        "signals": float(total(counts, "signal")),
+        "orders": float(total(counts, "entry_order") + total(counts, "exit_order")),
+        "fills": float(total(counts, "entry_fill") + total(counts, "exit_fill")),
+        "unfilled": float(total(counts, "unfilled")),
+        "fill_rate": statistics.ratio(100.0 * total(counts, "entered"), total(counts, "ordered")),
+    }
+    found |= _trade_figures(results.trades) | _slippage_figures(results.trades) | _day_figures(results)
+    return {name: found[name] for name in FIGURES}
+
+
+def funnel_counts(results: Results) -> Counter[Step]:
+    """The funnels of all sessions, added."""
+    counts: Counter[Step] = Counter()
+    for session in results.sessions:
+        counts.update(session.tally.counts)
+    return counts
+
+
+def coverage_pct(head: dict[str, Any]) -> float | None:
+    """The share of the session its tape covers, percent; unknown when its quality does not say."""
+    value = (head.get("quality") or {}).get("coverage_pct")
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _trade_figures(trades: pl.DataFrame) -> dict[str, float | None]:
+    """Figures of the trades' net, and of how long they were held."""
+    in_order = trades.sort("closed_ns", maintain_order=True)
+    net = in_order["net_pnl_usd"].to_list()
+    returns = [usd / equity for usd, equity in zip(net, in_order["starting_equity_usd"], strict=True)]
+    won = [usd for usd in net if usd > 0]
+    lost = [usd for usd in net if usd < 0]
+    held = trades["held_s"].to_list()
+    average_winner, average_loser = statistics.mean(won), statistics.mean(lost)
+    return {
+        "trades": float(len(net)),
+        "winners": float(len(won)),
+        "losers": float(len(lost)),
+        "win_rate": statistics.ratio(100.0 * len(won), len(net)),
+        "avg_winner_usd": average_winner,
+        "avg_loser_usd": average_loser,
+        "reward_risk": statistics.ratio(average_winner, None if average_loser is None else -average_loser),
+        "profit_factor": statistics.ratio(math.fsum(won), -math.fsum(lost)),
+        "expectancy_usd": statistics.mean(net),
+        "net_pnl_usd": usd_sum(trades["net_pnl_usd"]),
+        "gross_pnl_usd": usd_sum(trades["gross_pnl_usd"]),
+        "fees_usd": usd_sum(trades["fees_usd"]),
+        "best_trade_usd": _largest(net),
+        "worst_trade_usd": _least(net),
+        "losing_streak_max": float(statistics.losing_streak(net)),
+        "sharpe_trades": statistics.sharpe(returns),
+        "sortino_trades": statistics.sortino(returns),
+        "hold_s_median": statistics.median(held),
+        "hold_s_mean": statistics.mean(held),
+        "hold_s_max": _largest(held),
+    }
+
+
+def _slippage_figures(trades: pl.DataFrame) -> dict[str, float | None]:
+    """Slippage in all and a contract; unknown without trades, and where no trade has a reference price."""
+    contracts = float(trades["quantity"].sum())
+    found: dict[str, float | None] = {"contracts": contracts}
+    for name in ("entry", "exit", "mid"):
+        known = trades.filter(pl.col(f"{name}_slippage_usd").is_not_null())
+        usd = usd_sum(known[f"{name}_slippage_usd"]) if len(known) else None
+        found[f"{name}_slippage_usd"] = usd
+        found[f"{name}_slippage_per_contract_usd"] = statistics.ratio(usd, float(known["quantity"].sum()))
+    entry, leave = found["entry_slippage_usd"], found["exit_slippage_usd"]
+    found["slippage_usd"] = None if entry is None or leave is None else entry + leave
+    found["slippage_per_contract_usd"] = statistics.ratio(found["slippage_usd"], contracts)
+    return found
+
+
+def _day_figures(results: Results) -> dict[str, float | None]:
+    returns = day_returns(results)
+    return {
+        "sharpe_days": statistics.sharpe(returns, TRADING_DAYS_PER_YEAR),
+        "sortino_days": statistics.sortino(returns, TRADING_DAYS_PER_YEAR),
+    }
+
+
+def day_returns(results: Results) -> list[float]:
+    """Net over starting equity of each day, in order; days without trades count as 0."""
+    equity: dict[dt.date, float] = {}
+    for session in results.sessions:
+        equity[session.day] = equity.get(session.day, 0.0) + session.starting_equity_usd
+    net: dict[dt.date, list[float]] = {}
+    for day, usd in results.trades.select("session", "net_pnl_usd").iter_rows():
+        net.setdefault(day, []).append(usd)
+    return [math.fsum(net.get(day, ())) / equity[day] for day in sorted(equity)]
+
+
+def usd_sum(values: pl.Series) -> float:
+    """Sum of amounts, to the 1/10000 USD they are whole in."""
+    return round(math.fsum(values), 4)
+
+
+def _least(values: Iterable[float | None]) -> float | None:
+    return min((value for value in values if value is not None), default=None)
+
+
+def _largest(values: Iterable[float | None]) -> float | None:
+    return max((value for value in values if value is not None), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Trades that have something in common, like the reason of their exit."""
+
+    name: str
+    trades: int
+    win_rate: float | None
+    net_pnl_usd: float
+    expectancy_usd: float | None
+    hold_s_median: float | None
+
+
+def grouped(trades: pl.DataFrame, by: str) -> list[Group]:
+    """Trades by a column, the largest group first."""
+    groups = [_group(str(key[0]), part) for key, part in trades.group_by(by, maintain_order=True)]
+    return sorted(groups, key=lambda group: (-group.trades, group.name))
+
+
+def _group(name: str, trades: pl.DataFrame) -> Group:
+    found = _trade_figures(trades)
+    return Group(
+        name=name,
+        trades=len(trades),
+        win_rate=found["win_rate"],
+        net_pnl_usd=found["net_pnl_usd"] or 0.0,
+        expectancy_usd=found["expectancy_usd"],
+        hold_s_median=found["hold_s_median"],
+    )
+
+
+def notices(results: Results) -> list[str]:
+    """What a reader must know before any figure: made-up data, doubled sessions, open ends, books that differ."""
+    return [
+        *_synthetic_notice(results.sessions),
+        *_doubled_notice(results.sessions),
+        *(notice for session in results.sessions for notice in _session_notices(session, results.trades)),
+    ]
+
+
+def _synthetic_notice(sessions: Sequence[SessionResult]) -> list[str]:
+    made_up = sum(session.is_synthetic for session in sessions)
+    if not made_up:
+        return []
+    if made_up == len(sessions):
+        return [
+            "SYNTHETIC: the market was made up by a random generator; no figure here says anything about real trading"
+        ]
+    return [
+        f"SYNTHETIC in part: {made_up} of {len(sessions)} sessions were made up by a random generator; pooled figures"
+        " mix them with real ones"
+    ]
+
+
+def _doubled_notice(sessions: Sequence[SessionResult]) -> list[str]:
+    seen = Counter((session.symbol, session.day) for session in sessions)
+    doubled = [f"{symbol} {day}" for (symbol, day), number in seen.items() if number > 1]
+    if not doubled:
+        return []
+    names = ", ".join(doubled[:3]) + (f" and {len(doubled) - 3} more" if len(doubled) > 3 else "")
+    return [f"in more than one run: {names}; pooled figures count those trades once for each run"]
+
+
+def _session_notices(session: SessionResult, trades: pl.DataFrame) -> list[str]:
+    where = f"{session.symbol} {session.day}"
+    tally = session.tally
+    if tally.net_usd is None:
+        return [f"{where}: the journal ends before the session did"]
+    if not tally.is_flat:
+        return [f"{where}: NOT FLAT at the end; what is still held is in no figure"]
+    of_session = (
+        (pl.col("run") == session.run) & (pl.col("session") == session.day) & (pl.col("symbol") == session.symbol)
+    )
+    net = usd_sum(trades.filter(of_session)["net_pnl_usd"])
+    if abs(net - tally.net_usd) >= _CENT:
+        return [f"{where}: its trades add up to {net:,.2f} USD, its journal to {tally.net_usd:,.2f} USD"]
+    return []

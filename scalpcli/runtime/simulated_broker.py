@@ -1,0 +1,224 @@
+"""A broker that fills by what the tape shows (definitions, section 8).
+
+When a simulated order fills is decided here, and nowhere else. Its assumptions:
+
+1. An order or a cancel reaches the market `order_latency_ms` after the decision; we learn of anything
+   `report_latency_ms` after it happened. Both may be drawn from a file, in order of submission, seeded.
+2. It meets the best bid and offer that stand at its arrival: the last quote with `ts_recv_ns <= arrival`.
+   What is left then meets each later quote of the contract, in tape order.
+3. A buy fills at the ask when the ask is at or below its limit, a sell at the bid when the bid is at or
+   above its limit: the market's price, never better than shown and never inside the spread.
+4. It takes no more than the size shown, and never the same size twice: while the price on that side
+   stands, what was taken there stays taken; another price is other size.
+5. A one-sided quote fills on the side it has. Nothing fills on a crossed quote, a quote older than
+   `quote_age_ms_max`, while the contract or the underlying is halted, or while option quotes are blind.
+6. Our orders move nothing: no other participant reacts, no queue is joined, no print fills us.
+7. A limit off the tick grid, a contract past its expiry or a closed session is rejected at arrival.
+8. A cancel takes back what is unfilled when it arrives. A cancel of an ended order says nothing more.
+9. What works at the close of the session expires then.
+10. Fees are the ledger's; exercise and assignment do not exist, expiry settles at intrinsic value.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scalpcli.core.executor import Command
+from scalpcli.core.layout import NEVER_NS
+from scalpcli.core.risk import ApprovedOrder
+from scalpcli.core.view import MarketView, Quote
+from scalpcli.model.instrument import round_to_tick
+from scalpcli.model.order import CancelRequest, OrderSide, Reply, ReplyKind
+from scalpcli.model.params import SimulatedBrokerParams
+from scalpcli.model.row import UNDERLYING_ID
+from scalpcli.model.session import Session
+from scalpcli.units import ms_to_ns
+
+_AT_MARKET: Final = 0
+_TO_US: Final = 1
+
+
+class Latencies:
+    """Times between us and the market.
+
+    Args:
+        params: The fixed values and the seed.
+        drawn_ms: Rows of order and report latency to draw from, shape ``(n, 2)``; `None` = the fixed values.
+    """
+
+    def __init__(self, params: SimulatedBrokerParams, drawn_ms: NDArray[np.float64] | None) -> None:
+        self._fixed_ns = (ms_to_ns(params.order_latency_ms), ms_to_ns(params.report_latency_ms))
+        self._drawn_ms = drawn_ms
+        self._random = np.random.Generator(np.random.PCG64(params.seed))
+
+    def next(self) -> tuple[int, int]:
+        """Order and report latency of the next submission, nanoseconds."""
+        if self._drawn_ms is None:
+            return self._fixed_ns
+        order_ms, report_ms = self._drawn_ms[int(self._random.integers(len(self._drawn_ms)))]
+        return ms_to_ns(float(order_ms)), ms_to_ns(float(report_ms))
+
+
+@dataclass(slots=True)
+class _Working:
+    """An order at the market."""
+
+    order: ApprovedOrder
+    report_ns: int
+    remaining: int
+
+
+@dataclass(slots=True)
+class _Taken:
+    """Size taken at the price that stands on one side of one contract."""
+
+    price_e4: int = 0
+    contracts: int = 0
+
+
+@dataclass(order=True, slots=True)
+class _Event:
+    ts_ns: int
+    # At one time the market acts before we learn; within each, order of submission.
+    phase: int
+    number: int
+    act: Callable[[], None] | None = field(compare=False, default=None)
+    reply: Reply | None = field(compare=False, default=None)
+
+
+class SimulatedBroker:
+    """Fills orders of one session by its quotes.
+
+    Args:
+        params: Latencies and age of quotes.
+        session: Whose close ends every order.
+        view: The market as the tape tells it.
+        latencies: Times between us and the market.
+    """
+
+    def __init__(self, params: SimulatedBrokerParams, session: Session, view: MarketView, latencies: Latencies) -> None:
+        self._session = session
+        self._view = view
+        self._latencies = latencies
+        self._quote_age_ns = ms_to_ns(params.quote_age_ms_max)
+        self._events: list[_Event] = []
+        self._numbers = 0
+        self._working: dict[str, _Working] = {}
+        self._taken: dict[tuple[int, OrderSide], _Taken] = {}
+        self._now_ns = 0
+        self._is_close_due = False
+
+    def send(self, command: Command, t_ns: int) -> None:
+        """Take an order or a cancel on its way to the market."""
+        order_ns, report_ns = self._latencies.next()
+        if isinstance(command, CancelRequest):
+            self._at(t_ns + order_ns, lambda: self._cancel(command.order_id))
+        else:
+            self._at(t_ns + order_ns, lambda: self._arrive(command, report_ns))
+            if not self._is_close_due:
+                self._is_close_due = True
+                self._at(self._session.close_ns, self._expire_all)
+
+    def next_ns(self) -> int:
+        """When something happens next, here or at the market."""
+        return self._events[0].ts_ns if self._events else NEVER_NS
+
+    def run(self, t_ns: int) -> list[Reply]:
+        """Let everything due at `t_ns` happen; every row up to then is folded. What we learn, in order."""
+        learned: list[Reply] = []
+        while self._events and self._events[0].ts_ns <= t_ns:
+            event = heapq.heappop(self._events)
+            self._now_ns = event.ts_ns
+            if event.act is not None:
+                event.act()
+            elif event.reply is not None:
+                learned.append(event.reply)
+        return learned
+
+    def on_quote(self, instrument_id: int, t_ns: int) -> None:
+        """Let orders in one contract meet its new quote."""
+        self._now_ns = t_ns
+        for working in list(self._working.values()):
+            if working.order.instrument.instrument_id == instrument_id:
+                self._match(working)
+
+    def watched(self) -> set[int]:
+        """Contracts whose every quote may fill an order."""
+        return {working.order.instrument.instrument_id for working in self._working.values()}
+
+    def _at(self, ts_ns: int, act: Callable[[], None]) -> None:
+        self._numbers += 1
+        heapq.heappush(self._events, _Event(ts_ns, _AT_MARKET, self._numbers, act))
+
+    def _report(self, working_report_ns: int, reply: Reply) -> None:
+        self._numbers += 1
+        heapq.heappush(self._events, _Event(self._now_ns + working_report_ns, _TO_US, self._numbers, None, reply))
+
+    def _arrive(self, order: ApprovedOrder, report_ns: int) -> None:
+        refusal = self._refusal(order)
+        if refusal:
+            self._report(report_ns, Reply(ReplyKind.REJECTED, order.order_id, self._now_ns, reason=refusal))
+            return
+        working = _Working(order, report_ns, order.quantity)
+        self._working[order.order_id] = working
+        self._report(report_ns, Reply(ReplyKind.ACCEPTED, order.order_id, self._now_ns))
+        self._match(working)
+
+    def _refusal(self, order: ApprovedOrder) -> str:
+        if self._now_ns >= self._session.close_ns:
+            return "the session is closed"
+        if round_to_tick(order.instrument.tick_rule, order.limit_e4, up=False) != order.limit_e4:
+            return f"limit {order.limit_e4} e4 is off the tick grid"
+        return ""
+
+    def _cancel(self, order_id: str) -> None:
+        working = self._working.pop(order_id, None)
+        if working is not None:
+            self._report(working.report_ns, Reply(ReplyKind.CANCELLED, order_id, self._now_ns, reason="taken back"))
+
+    def _expire_all(self) -> None:
+        for order_id, working in list(self._working.items()):
+            del self._working[order_id]
+            # The day's end is known to everyone at once.
+            self._report(0, Reply(ReplyKind.EXPIRED, order_id, self._now_ns, reason="end of the session"))
+            working.remaining = 0
+
+    def _match(self, working: _Working) -> None:
+        """Fill what the quote that stands allows."""
+        order = working.order
+        quote = self._view.quote(order.instrument.instrument_id)
+        if not self._can_fill(order.instrument.instrument_id, quote):
+            return
+        is_buy = order.side is OrderSide.BUY
+        price_e4, shown = (quote.ask_e4, quote.ask_size) if is_buy else (quote.bid_e4, quote.bid_size)
+        is_marketable = price_e4 <= order.limit_e4 if is_buy else price_e4 >= order.limit_e4
+        if price_e4 <= 0 or not is_marketable:
+            return
+        taken = self._taken.setdefault((order.instrument.instrument_id, order.side), _Taken())
+        if taken.price_e4 != price_e4:
+            taken.price_e4, taken.contracts = price_e4, 0
+        quantity = min(working.remaining, shown - taken.contracts)
+        if quantity <= 0:
+            return
+        taken.contracts += quantity
+        working.remaining -= quantity
+        if working.remaining == 0:
+            del self._working[order.order_id]
+        fill = Reply(ReplyKind.FILL, order.order_id, self._now_ns, quantity, price_e4, quote.bid_e4, quote.ask_e4)
+        self._report(working.report_ns, fill)
+
+    def _can_fill(self, instrument_id: int, quote: Quote) -> bool:
+        is_crossed = quote.bid_e4 > 0 and quote.ask_e4 > 0 and quote.bid_e4 > quote.ask_e4
+        return not (
+            is_crossed
+            or self._now_ns - quote.ts_ns > self._quote_age_ns
+            or self._view.is_halted(instrument_id)
+            or self._view.is_halted(UNDERLYING_ID)
+            or self._view.is_blind_to_options()
+        )
