@@ -68,9 +68,9 @@ def code_texts(parts: Sequence[tuple[SourceFile, pl.LazyFrame]], told: Sequence[
         if source.role is Role.OPEN_INTEREST:
             continue
         if source.role not in (Role.TRADES, Role.OPTION_TRADES):
-            exchanges |= _unique(source, rows, "raw_bid_exchange") | _unique(source, rows, "raw_ask_exchange")
+            exchanges |= _unique(source, rows, "bid_exchange") | _unique(source, rows, "ask_exchange")
             continue
-        exchanges |= _unique(source, rows, "raw_exchange")
+        exchanges |= _unique(source, rows, "exchange")
         with reading(source):
             pairs = rows.group_by("raw_conditions", "raw_correction").len().collect(engine="streaming").rows()
         texts = {raw for raw, _, _ in pairs}
@@ -93,6 +93,9 @@ def code_texts(parts: Sequence[tuple[SourceFile, pl.LazyFrame]], told: Sequence[
     return result
 
 
-def _unique(source: SourceFile, rows: pl.LazyFrame, column: str) -> set[str]:
+def _unique(source: SourceFile, rows: pl.LazyFrame, field: str) -> set[str]:
+    if not source.has(field):
+        return set()
+    column = f"raw_{field}"
     with reading(source):
         return set(rows.select(pl.col(column).unique()).collect(engine="streaming")[column].to_list())

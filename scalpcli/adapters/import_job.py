@@ -42,7 +42,7 @@ from scalpcli.model.row import COLD, OPTION_QUOTE, OPTION_TRADE, STOCK_QUOTE, ST
 from scalpcli.model.session import Session
 from scalpcli.units import NS_PER_MIN, ms_to_ns
 
-_BLOCK_ROWS: Final = 1_000_000
+_BLOCK_ROWS: Final = 500_000
 """Rows read at a time, about; a stretch is never shorter than a minute."""
 _BAD_SHOWN_MAX: Final = 20
 
@@ -73,6 +73,8 @@ class _Part:
     source: SourceFile
     rows: pl.LazyFrame
     survey: Survey = field(default_factory=Survey)
+    read: int = 0
+    """Rows handed on by `blocks`."""
 
 
 class ImportPlan:
@@ -200,6 +202,8 @@ class ImportPlan:
             source=", ".join(sorted({part.source.name for part in self._parts if part.source.role is Role.CHAIN})),
         )
         off_grid = 0
+        for part in self._parts:
+            part.read = 0
         for start_ns, end_ns in self._stretches():
             notes: Notes = []
             frames = self._read(start_ns, end_ns, folder, notes)
@@ -208,6 +212,7 @@ class ImportPlan:
             columns, numbers = merge_rows(frames)
             off_grid += _off_grid(columns, self._rules.tick_rule)
             yield columns, [notes[number] for number in numbers]
+        _check_complete(self._parts)
         self._counters.update(folder.counters, option_prices_off_tick_grid=off_grid)
         counters: dict[str, int] = self.source["counters"]
         counters.update({name: count for name, count in sorted(self._counters.items()) if count})
@@ -220,15 +225,19 @@ class ImportPlan:
         for part in self._parts:
             role, rows = part.source.role, part.rows.filter(inside)
             coder = self.codes.coder(part.source.path)
+            if role is Role.OPEN_INTEREST:
+                continue
             with reading(part.source):
-                if role in (Role.TRADES, Role.OPTION_TRADES):
-                    kind = OPTION_TRADE if role.is_option else STOCK_TRADE
-                    frames.append((kind, print_rows(rows, coder, is_option=role.is_option).collect()))
-                elif role in (Role.QUOTES, Role.OPTION_QUOTES):
-                    kind = OPTION_QUOTE if role.is_option else STOCK_QUOTE
-                    frames.append((kind, quote_rows(rows, coder, is_option=role.is_option).collect()))
-                elif role is Role.CHAIN:
-                    snapshots.append(rows.collect())
+                if role is Role.CHAIN:
+                    frame = rows.collect()
+                    snapshots.append(frame)
+                elif role in (Role.TRADES, Role.OPTION_TRADES):
+                    frame = print_rows(rows, coder, is_option=role.is_option).collect()
+                    frames.append((OPTION_TRADE if role.is_option else STOCK_TRADE, frame))
+                else:
+                    frame = quote_rows(rows, coder, is_option=role.is_option).collect()
+                    frames.append((OPTION_QUOTE if role.is_option else STOCK_QUOTE, frame))
+            part.read += frame.height
         if snapshots:
             frames += folder.fold(pl.concat(snapshots, how="diagonal"), notes)
         later = self._interest.later.filter(inside)
@@ -276,6 +285,7 @@ class ImportPlan:
         }
         if request.profile is Profile.BARS:
             described["event_time"] = "one nanosecond before the end of the bar"
+            described["bars"] = "one row at the end of each; open, high and low are not kept"
         if has_prints:
             described["conditions"] = {name: str(encoding) for name, encoding in self.codes.encodings.items()}
         if request.expiries_max_days is not None:
@@ -308,6 +318,18 @@ def _check_maps(maps: Maps, sources: Sequence[SourceFile]) -> None:
                 hint=f"hand in the file with {Role(role).flag}"
                 if not files
                 else "check its columns and the flag's spelling",
+            )
+
+
+def _check_complete(parts: Sequence[_Part]) -> None:
+    """A file that changed meanwhile, or whose damage ended a read early without an error, must not make a tape."""
+    for part in parts:
+        kept = part.survey.counts[KEPT]
+        if part.source.role is not Role.OPEN_INTEREST and part.read != kept:
+            raise DataError(
+                f"{part.read:,} rows could be read where {kept:,} were counted before",
+                place=f"`{part.source.path}`",
+                hint="the file changed meanwhile or is damaged; import it again",
             )
 
 

@@ -22,9 +22,13 @@ _SIZE_MAX: Final = 2**31 - 1
 _PRICE_E4_MAX: Final = 2**62
 # Differences below this are the noise of a binary fraction, not a finer price.
 _FINER_E4: Final = 1e-3
-_FORMATS: Final = (".parquet", ".pq", ".csv", ".csv.gz", ".txt")
+_PARQUET: Final = (".parquet", ".pq")
+_FORMATS: Final = (*_PARQUET, ".csv", ".csv.gz", ".txt")
 _INTEGER_TEXT: Final = r"^[+-]?\d+$"
 _ZONE_TEXT: Final = r"(?:Z|[+-]\d\d:?\d\d)$"
+
+READ_ERRORS: Final = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
+"""What Polars raises on a damaged file; some damage makes it panic."""
 
 PROBLEMS: Final = {
     "ts_missing": "the time is missing or cannot be read",
@@ -66,6 +70,11 @@ class SourceFile:
         """The file's name without its folders, which say nothing about the data."""
         return self.path.name
 
+    @property
+    def is_parquet(self) -> bool:
+        """Whether the file tells how many rows it has."""
+        return self.path.suffix.lower() in _PARQUET
+
     def has(self, field: str) -> bool:
         """Whether a column stands for `field`."""
         return field in self.columns
@@ -97,13 +106,13 @@ def open_source(role: Role, path: Path, maps: Maps) -> SourceFile:
     try:
         frame = _scan(path)
         schema = frame.collect_schema()
-    except (pl.exceptions.PolarsError, OSError) as reason:
+    except READ_ERRORS as reason:
         raise unreadable(path, reason) from None
     columns = resolve_columns(role, [name for name in schema.names() if name != "_row"], maps, path.name)
     return SourceFile(role, path, columns, frame, schema)
 
 
-def unreadable(path: Path, reason: Exception) -> DataError:
+def unreadable(path: Path, reason: BaseException) -> DataError:
     """The error of a file that Polars cannot read."""
     text = str(reason).strip() or type(reason).__name__
     return DataError(
@@ -115,7 +124,7 @@ def unreadable(path: Path, reason: Exception) -> DataError:
 
 def _scan(path: Path) -> pl.LazyFrame:
     """The file with its row numbers, 1 for the first row of data, in `_row`."""
-    if path.suffix.lower() in (".parquet", ".pq"):
+    if path.suffix.lower() in _PARQUET:
         return pl.scan_parquet(path, row_index_name="_row", row_index_offset=1, glob=False)
     # Every column stays text: inferred types would refuse the file where a single cell is bad.
     return pl.scan_csv(path, infer_schema=False, row_index_name="_row", row_index_offset=1, glob=False)

@@ -17,7 +17,7 @@ import polars as pl
 
 from scalpcli.adapters.import_contracts import Contracts
 from scalpcli.adapters.import_layout import Role
-from scalpcli.adapters.import_read import PROBLEMS, SourceFile, unreadable
+from scalpcli.adapters.import_read import PROBLEMS, READ_ERRORS, SourceFile, unreadable
 from scalpcli.adapters.import_rows import lookup
 from scalpcli.model.session import NEW_YORK
 from scalpcli.units import NS_PER_MIN, NS_PER_S
@@ -82,7 +82,7 @@ def reading(source: SourceFile) -> Iterator[None]:
     """Names the file in the error of a file that turns out damaged while it is read."""
     try:
         yield
-    except (pl.exceptions.PolarsError, OSError) as reason:
+    except READ_ERRORS as reason:
         raise unreadable(source.path, reason) from None
 
 
@@ -136,6 +136,10 @@ def survey(source: SourceFile, rows: pl.LazyFrame) -> Survey:
             .agg(pl.len().alias("rows"), pl.col("is_finer").sum(), pl.col("is_fraction").sum())
             .collect(engine="streaming")
         )
+        total = source.frame.select(pl.len()).collect().item() if source.is_parquet else groups["rows"].sum()
+    if groups["rows"].sum() != total:
+        # A panic in one of Polars' threads may end a read early without an error; only the count tells.
+        raise unreadable(source.path, OSError(f"{groups['rows'].sum():,} of its {total:,} rows can be read"))
     result = Survey()
     for fate, at, count, finer, fraction in groups.iter_rows():
         result.counts[fate] += count

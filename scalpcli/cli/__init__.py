@@ -10,8 +10,7 @@ from typing import Annotated
 import typer
 
 from scalpcli import __version__
-from scalpcli.cli import config
-from scalpcli.cli import replay as replay_command
+from scalpcli.cli import config, replay, report, tape
 from scalpcli.cli.shell import adopt, new_app
 
 __all__ = ["app", "main"]
@@ -38,7 +37,9 @@ def root(
     del version
 
 
-app.command("replay", epilog=f"Example: {replay_command.EXAMPLE}")(replay_command.replay)
+app.command("replay", epilog=f"Example: {replay.EXAMPLE}")(replay.replay)
+app.command("report", epilog=f"Example: {report.EXAMPLE}")(report.report)
+app.add_typer(tape.app, name="tape")
 app.add_typer(config.app, name="config")
 adopt(app)
 

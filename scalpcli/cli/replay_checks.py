@@ -68,9 +68,11 @@ def check_requirements_of(run_dir: Path, require: Sequence[str]) -> None:
     Raises:
         CheckFailed: one falls short.
     """
-    from scalpcli.report.require import check_run
+    from scalpcli.report.load import load
+    from scalpcli.report.require import enforce
+    from scalpcli.report.summary import figures
 
-    check_run(run_dir, require)
+    enforce(figures(load([run_dir])), require, place=f"`{run_dir}`")
 
 
 def check_flat(results: Sequence[SessionResult]) -> None:

@@ -18,12 +18,20 @@ _COLUMNS = (
     Column("contract"),
     Column("trigger"),
     Column("n", right=True),
-    Column("in", digits=2),
-    Column("out", digits=2),
+    Column("bought", digits=2),
+    Column("sold", digits=2),
     Column("held", right=True),
     Column("exit"),
     Column("net", title="net USD", digits=2),
 )
+_TRIGGER_WORDS = {"momentum_burst": "burst", "vwap_rejection": "reject", "breakout": "breakout"}
+_EXIT_WORDS = {
+    "STOP_LOSS": "stop",
+    "TAKE_PROFIT": "target",
+    "TRAILING_STOP": "trailing",
+    "TIME_EXIT": "time",
+    "MOMENTUM_REVERSED": "reversal",
+}
 
 
 def print_run(
@@ -41,7 +49,8 @@ def print_run(
     made_up = "  SYNTHETIC" if found["synthetic"] else ""
     names = ", ".join(f"{result.symbol} {result.session}" for result in results[:3])
     more = f" and {len(results) - 3} more" if len(results) > 3 else ""
-    emit([_trade_row(row) for row in trades], form, columns=_COLUMNS, title=f"{names}{more}{made_up}")
+    many = len(results) > 1
+    emit([_trade_row(row, with_day=many) for row in trades], form, columns=_COLUMNS, title=f"{names}{more}{made_up}")
     refused = ", ".join(f"{gate} {count}" for gate, count in found["refusals"].items()) or "none"
     sys.stdout.write(
         f"\n{found['rows']:,} rows, {found['triggers']} triggers, {found['signals']} signals, "
@@ -80,17 +89,19 @@ def summary(manifest: dict[str, Any], results: Sequence[SessionResult], run_dir:
     }
 
 
-def _trade_row(trade: dict[str, Any]) -> dict[str, Any]:
+def _trade_row(trade: dict[str, Any], *, with_day: bool) -> dict[str, Any]:
     right = "C" if trade["side"] == "call" else "P"
     held_s = round(trade["held_s"])
+    clock = ns_to_new_york(trade["opened_ns"])[:8]
+    same_day = "" if trade["dte"] == 0 else f" +{trade['dte']}d"
     return {
-        "entered": ns_to_new_york(trade["opened_ns"])[:8],
-        "contract": f"{trade['strike']:g}{right} {trade['expiry']:%m-%d}",
-        "trigger": trade["trigger"].split("_")[0],
+        "entered": f"{trade['session']:%m-%d} {clock[:5]}" if with_day else clock,
+        "contract": f"{trade['strike']:g}{trade['side'][0].upper()}{same_day}",
+        "trigger": _TRIGGER_WORDS[trade["trigger"]],
         "n": trade["quantity"],
-        "in": trade["entry_price"],
-        "out": trade["exit_price"],
+        "bought": trade["entry_price"],
+        "sold": trade["exit_price"],
         "held": f"{held_s // 60}:{held_s % 60:02d}",
-        "exit": trade["exit_reason"].lower(),
+        "exit": _EXIT_WORDS.get(trade["exit_reason"], trade["exit_reason"].lower()),
         "net": trade["net_pnl_usd"],
     }

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from scalpcli.report.load import Results
     from scalpcli.report.section import Section
 
-EXAMPLE = "Example: scalpcli report runs --require 'win_rate>=55' --require 'trades>=30'"
-_TEXT_COLUMNS = 80
+EXAMPLE = "scalpcli report runs --require 'win_rate>=55' --require 'trades>=30'"
 
 
 class ReportFormat(StrEnum):
@@ -34,6 +33,7 @@ def report(
     runs: Annotated[
         list[str] | None,
         typer.Argument(
+            metavar="[RUN]...",
             help="Run folders, folders that hold runs, or globs of either  [default: the latest run in runs]",
             show_default=False,
         ),
@@ -135,10 +135,19 @@ def _print_figures(form: ReportFormat) -> None:
 
 
 def _print_head(heading: str, notices: Sequence[str]) -> None:
-    lines = [heading] if heading else []
+    """Which runs, and what a reader must know first: where a terminal has colours, red."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from scalpcli.cli.output import TABLE_COLUMNS
+
+    lines = [Text(heading)] if heading else []
     for notice in notices:
-        lines += textwrap.wrap(f"! {notice}", _TEXT_COLUMNS, subsequent_indent="  ", break_on_hyphens=False)
-    sys.stdout.write("".join(f"{line}\n" for line in [*lines, ""] if lines))
+        wrapped = textwrap.wrap(f"! {notice}", TABLE_COLUMNS, subsequent_indent="  ", break_on_hyphens=False)
+        lines += [Text(line, style="bold red") for line in wrapped]
+    console = Console(highlight=False, soft_wrap=True)
+    for line in [*lines, Text()] if lines else []:
+        console.print(line)
 
 
 def _print_section(section: Section) -> None:

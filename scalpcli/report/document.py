@@ -16,7 +16,7 @@ from scalpcli.report.figures import TARGETS, verdict
 from scalpcli.report.funnel import TRIGGERS, Step, gates, total
 from scalpcli.report.load import Results, Run, SessionResult
 from scalpcli.report.require import check_requirements
-from scalpcli.report.summary import coverage_pct, figures, funnel_counts, grouped, notices
+from scalpcli.report.summary import figures, funnel_counts, grouped, notices
 
 GROUPINGS: Final = ("exit_reason", "trigger", "side")
 _RUN_FIELDS: Final = ("mode", "created_utc", "code_version", "config_digest", "decisions_digest", "seed", "command")
@@ -90,7 +90,7 @@ def session_row(results: Results, session: SessionResult) -> dict[str, Any]:
         "session": session.day,
         "symbol": session.symbol,
         "synthetic": session.is_synthetic,
-        "coverage_pct": coverage_pct(head),
+        "coverage_pct": session.quality.coverage_pct,
         "tape": head.get("tape"),
         "tape_digest": head["tape_digest"],
         "rows": head.get("rows"),

@@ -29,10 +29,10 @@ def headline(values: dict[str, float | None]) -> Section:
         rows += [
             row("win_rate", targets["win_rate"]),
             row("reward_risk", targets["reward_risk"]),
-            row("avg_winner_usd", f"best trade {of('best_trade_usd')}"),
+            row("avg_winner_usd", f"best {of('best_trade_usd')}"),
             row(
                 "avg_loser_usd",
-                f"worst trade {of('worst_trade_usd')}, longest losing run {of('losing_streak_max')}",
+                f"worst {of('worst_trade_usd')}, losing run of {of('losing_streak_max')}",
             ),
             row("profit_factor"),
             row("expectancy_usd", "after fees"),
@@ -47,17 +47,17 @@ def headline(values: dict[str, float | None]) -> Section:
             row("slippage_usd", f"{of('slippage_per_contract_usd')} a contract, {of('contracts')} contracts"),
             row(
                 "entry_slippage_usd",
-                f"{of('entry_slippage_per_contract_usd')} a contract, worse than the ask at the signal",
+                f"{of('entry_slippage_per_contract_usd')} a contract, against the ask",
                 "  entries",
             ),
             row(
                 "exit_slippage_usd",
-                f"{of('exit_slippage_per_contract_usd')} a contract, worse than the bid decided on",
+                f"{of('exit_slippage_per_contract_usd')} a contract, against the bid",
                 "  exits",
             ),
             row(
                 "mid_slippage_usd",
-                f"{of('mid_slippage_per_contract_usd')} a contract, the half spread included",
+                f"{of('mid_slippage_per_contract_usd')} a contract, spread included",
                 "  entries, to mid",
             ),
         ]
@@ -70,7 +70,7 @@ def _target_words(target: Target, values: dict[str, float | None]) -> str:
     unit = f" {FIGURES[target.figure].unit}".rstrip()
     told = verdict(target, values)
     if told == "too few trades":
-        told = f"too few trades to tell ({values['trades']:.0f} of {TRADES_MIN})"
+        told = f"too few trades ({values['trades']:.0f} of {TRADES_MIN})"
     elif told == "unknown":
         told = "unknown, one side has no trades"
     return f"target > {target.above:g}{unit}: {told}"
@@ -79,4 +79,4 @@ def _target_words(target: Target, values: dict[str, float | None]) -> str:
 def _days_words(values: dict[str, float | None]) -> str:
     days = values["days"] or 0
     words = f"annualised from {days:.0f} {'day' if days == 1 else 'days'}"
-    return f"{words}, too few to mean much" if days < DAYS_MIN else words
+    return f"{words}: too few" if days < DAYS_MIN else words

@@ -19,6 +19,7 @@ import polars as pl
 
 from scalpcli.errors import DataError
 from scalpcli.report.funnel import SessionTally, read_journal
+from scalpcli.report.quality import Quality, read_quality
 from scalpcli.report.statistics import max_drawdown
 
 MANIFEST_FILE: Final = "manifest.json"
@@ -36,6 +37,8 @@ TRADE_COLUMNS: Final[dict[str, Any]] = {
     "trigger": pl.String,
     "side": pl.String,
     "option_symbol": pl.String,
+    "strike": pl.Float64,
+    "expiry": pl.Date,
     "dte": pl.Int64,
     "quantity": pl.Int64,
     "confidence": pl.Int64,
@@ -109,6 +112,11 @@ class SessionResult:
     starting_equity_usd: float
     drawdown_usd: float | None
     drawdown_pct: float | None
+
+    @property
+    def quality(self) -> Quality:
+        """How good its tape is."""
+        return read_quality(self.head.get("quality"))
 
     @property
     def is_synthetic(self) -> bool:
@@ -210,8 +218,9 @@ def _matches(pattern: str) -> list[Path]:
 
 
 def _runs_in(root: Path) -> list[Path]:
-    """Finished runs directly inside a folder: the manifest is written last, so a run without one is not done."""
-    return sorted(path.parent for path in root.glob(f"*/{MANIFEST_FILE}") if (path.parent / JOURNAL_FILE).exists())
+    """Finished runs directly inside a folder; one that is being written has a name with a dot before it."""
+    folders = (path.parent for path in root.glob(f"*/{MANIFEST_FILE}"))
+    return sorted(path for path in folders if not path.name.startswith(".") and (path / JOURNAL_FILE).exists())
 
 
 def _created(path: Path) -> str:

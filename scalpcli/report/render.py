@@ -5,22 +5,22 @@ Decides order, tables and their columns. Cells are text, so a terminal and a Mar
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from scalpcli.model.session import ns_to_new_york
 from scalpcli.report.document import GROUPINGS, funnel, session_row
 from scalpcli.report.funnel import TRIGGERS
 from scalpcli.report.headline import headline
 from scalpcli.report.load import Results
-from scalpcli.report.section import ABSENT, Head, Section, count, escaped, number, quoted, section_lines, table
-from scalpcli.report.summary import coverage_pct, figures, funnel_counts, grouped, notices
-from scalpcli.units import NS_PER_S
+from scalpcli.report.section import ABSENT, Head, Section, escaped, number, quoted, section_lines, table
+from scalpcli.report.summary import figures, funnel_counts, grouped, notices
 
 _DIGEST_CHARS: Final = 12
-_NEW_YORK: Final = ZoneInfo("America/New_York")
+_UNREFUSED: Final = "condition"
+"""What the journal gives as the gate of an episode whose condition went before anything refused it."""
+_RIGHTS: Final = {"call": "C", "put": "P"}
 _HEADS: Final = {"momentum_burst": "burst", "vwap_rejection": "rejection", "breakout": "breakout"}
 
 
@@ -36,11 +36,11 @@ def sections(results: Results) -> list[Section]:
     parts = [
         _data(results),
         _origin(results),
+        _runs(results) if len(results.runs) > 1 else None,
         headline(figures(results)),
         _groups(results),
         _funnel(results),
         _sessions(results) if len(results.sessions) > 1 else None,
-        _runs(results) if len(results.runs) > 1 else None,
     ]
     return [part for part in parts if part is not None and part.rows]
 
@@ -58,29 +58,31 @@ def _data(results: Results) -> Section:
     tapes = {(session.symbol, session.day, session.head["tape_digest"]): session for session in results.sessions}
     rows = []
     for session in tapes.values():
-        head = session.head
-        quality = head.get("quality") or {}
+        quality = session.quality
         rows.append(
             {
                 "session": session.day.isoformat(),
                 "symbol": session.symbol,
-                "source": "SYNTHETIC" if session.is_synthetic else _feeds(head.get("feeds")),
-                "coverage": number(coverage_pct(head), 2),
-                "gaps": count(quality.get("gaps")),
-                "rows": count(head.get("rows")),
-                "tape": head["tape_digest"][:_DIGEST_CHARS],
+                "source": "SYNTHETIC" if session.is_synthetic else _feeds(session.head.get("feeds")),
+                "coverage": number(quality.coverage_pct, 2),
+                "gaps": number(quality.gaps, 0),
+                "stale": number(quality.stale_pct, 2),
+                "crossed": number(quality.crossed_pct, 2),
+                "tape": session.head["tape_digest"][:_DIGEST_CHARS],
             }
         )
     heads = (
         Head("session", "session", right=False),
         Head("symbol", "symbol", right=False),
         Head("source", "source", right=False),
-        Head("coverage", "coverage %"),
+        Head("coverage", "cover %"),
         Head("gaps", "gaps"),
-        Head("rows", "rows"),
-        Head("tape", "tape digest", right=False),
+        Head("stale", "stale %"),
+        Head("crossed", "cross %"),
+        Head("tape", "tape"),
     )
-    return table("Data", heads, rows)
+    note = "stale: silent for over 5 s, cross: quotes crossed; of the worst channel"
+    return table("Data", heads, rows, note)
 
 
 def _feeds(feeds: Any) -> str:
@@ -96,7 +98,7 @@ def _origin(results: Results) -> Section:
             "mode": run.manifest["mode"],
             "code": run.manifest["code_version"],
             "config": run.manifest["config_digest"][:_DIGEST_CHARS],
-            "seed": count(run.manifest.get("seed")),
+            "seed": ABSENT if run.manifest.get("seed") is None else str(run.manifest["seed"]),
             "made": run.manifest["created_utc"][:19],
         }
         for number, run in enumerate(results.runs, start=1)
@@ -108,8 +110,8 @@ def _origin(results: Results) -> Section:
         Head("seed", "seed"),
         Head("made", "made (UTC)", right=False),
     )
-    number = (Head("number", "run"),) if len(rows) > 1 else ()
-    return table("Origin", (*number, *heads), rows)
+    numbered = (Head("number", "run"),) if len(rows) > 1 else ()
+    return table("Origin", (*numbered, *heads), rows)
 
 
 def _groups(results: Results) -> Section:
@@ -121,10 +123,10 @@ def _groups(results: Results) -> Section:
     is_mixed = len({session.is_synthetic for session in results.sessions}) > 1
     rows = []
     for by in (*GROUPINGS, *(("source",) if is_mixed else ())):
-        for number, group in enumerate(grouped(trades, by)):
+        for position, group in enumerate(grouped(trades, by)):
             rows.append(
                 {
-                    "by": "" if number else titles[by],
+                    "by": "" if position else titles[by],
                     "name": group.name,
                     "trades": f"{group.trades:,}",
                     "win": number(group.win_rate, 1),
@@ -164,9 +166,10 @@ def _funnel(results: Results) -> Section:
     rows = [row("triggers", "triggers")]
     rows += [row(f"  refused: {gate}", "refused", gate) for gate in whole["refused"]]
     rows.append(row("  missed", "missed"))
-    rows += [row(f"    last refused: {gate}", "missed", gate) for gate in whole["missed"]]
+    if _UNREFUSED in whole["missed"]:
+        rows.append(row("    gone before any gate spoke", "missed", _UNREFUSED))
     if whole["left_open"]:
-        rows.append(row("  never decided", "left_open"))
+        rows.append(row("  not pursued", "left_open"))
     rows += [
         row("signals", "signals"),
         row("  entry orders, every try", "entry_orders"),
@@ -244,12 +247,12 @@ def _runs(results: Results) -> Section:
 
 def trades_section(results: Results) -> Section:
     """One row a trade."""
-    numbers = (Head("number", "run"),) if len(results.runs) > 1 else ()
+    numbered = (Head("number", "run"),) if len(results.runs) > 1 else ()
     rows = tuple(
         {
             "number": str(trade["run"] + 1),
-            "opened": f"{_new_york(trade['opened_ns']):%m-%d %H:%M:%S}",
-            "contract": trade["option_symbol"],
+            "opened": f"{trade['session']:%m-%d} {ns_to_new_york(trade['opened_ns'])[:5]}",
+            "contract": f"{trade['symbol']} {trade['strike']:g}{_RIGHTS[trade['side']]} {trade['expiry']:%m-%d}",
             "quantity": f"{trade['quantity']:,}",
             "entry": number(trade["entry_price"], 2),
             "exit": number(trade["exit_price"], 2),
@@ -259,9 +262,9 @@ def trades_section(results: Results) -> Section:
         for trade in results.trades.sort("run", "closed_ns", maintain_order=True).iter_rows(named=True)
     )
     heads = (
-        *numbers,
-        Head("opened", "opened (ET)", right=False),
-        Head("contract", "contract", right=False),
+        *numbered,
+        Head("opened", "opened (ET)"),
+        Head("contract", "contract"),
         Head("quantity", "qty"),
         Head("entry", "entry"),
         Head("exit", "exit"),
@@ -269,7 +272,3 @@ def trades_section(results: Results) -> Section:
         Head("reason", "exit by", right=False),
     )
     return Section("Trades", heads, rows)
-
-
-def _new_york(ts_ns: int) -> dt.datetime:
-    return dt.datetime.fromtimestamp(ts_ns // NS_PER_S, _NEW_YORK)

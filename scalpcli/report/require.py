@@ -1,7 +1,10 @@
 """`--require 'win_rate>=55'`: a small language that compares the figures of a report.
 
-Decides what a requirement may say and whether it holds. One requirement is one comparison of two sums;
-a term is a figure of `figures.py`, a number, `-term`, `(sum)`, or a product or quotient of these:
+Decides what a requirement may say, whether it holds, and what is told when it does not. Nothing heavy is
+imported here, so that a command can refuse a wrong requirement before it starts work.
+
+One requirement is one comparison of two sums; a term is a figure of `figures.py`, a number, `-term`,
+`(sum)`, or a product or quotient of these:
 
     win_rate >= 55
     fees_usd <= 0.2 * gross_pnl_usd

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from scalpcli.report.figures import FIGURES
 
@@ -49,10 +49,12 @@ def section_markdown(section: Section, notices: Sequence[str]) -> str:
 
 
 def quoted(notices: Sequence[str]) -> list[str]:
+    """Notices as Markdown quotes that cannot be overlooked."""
     return [line for notice in notices for line in (f"> **{escaped(notice)}**", "")]
 
 
 def section_lines(section: Section) -> list[str]:
+    """Lines of one table in Markdown."""
     return [
         f"## {section.title}",
         "",
@@ -90,8 +92,3 @@ def number(value: float | None, digits: int, unit: str = "") -> str:
 def shown(values: dict[str, float | None], name: str) -> str:
     """A figure as `figures.py` wants it shown."""
     return number(values[name], FIGURES[name].digits, FIGURES[name].unit)
-
-
-def count(value: Any) -> str:
-    """A count, or the length of a list; `-` when there is neither."""
-    return f"{value:,}" if isinstance(value, int) else str(len(value)) if isinstance(value, list) else ABSENT

@@ -14,7 +14,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 
@@ -30,20 +30,20 @@ def figures(results: Results) -> dict[str, float | None]:
     """Every figure of `figures.FIGURES`, in its order; `None` where it is unknown."""
     counts = funnel_counts(results)
     found: dict[str, float | None] = {
-        "runs": float(len(results.runs)),
-        "sessions": float(len(results.sessions)),
-        "days": float(len({session.day for session in results.sessions})),
-        "synthetic_sessions": float(sum(session.is_synthetic for session in results.sessions)),
-        "coverage_pct": _least(coverage_pct(session.head) for session in results.sessions),
+        "runs": len(results.runs),
+        "sessions": len(results.sessions),
+        "days": len({session.day for session in results.sessions}),
+        "synthetic_sessions": sum(session.is_synthetic for session in results.sessions),
+        "coverage_pct": _least(session.quality.coverage_pct for session in results.sessions),
         "max_drawdown_pct": _largest(session.drawdown_pct for session in results.sessions),
         "max_drawdown_usd": _largest(session.drawdown_usd for session in results.sessions),
-        "triggers": float(total(counts, "trigger")),
-        "refusals": float(total(counts, "refusal")),
-        "missed": float(total(counts, "missed")),
-        "signals": float(total(counts, "signal")),
-        "orders": float(total(counts, "entry_order") + total(counts, "exit_order")),
-        "fills": float(total(counts, "entry_fill") + total(counts, "exit_fill")),
-        "unfilled": float(total(counts, "unfilled")),
+        "triggers": total(counts, "trigger"),
+        "refusals": total(counts, "refusal"),
+        "missed": total(counts, "missed"),
+        "signals": total(counts, "signal"),
+        "orders": total(counts, "entry_order") + total(counts, "exit_order"),
+        "fills": total(counts, "entry_fill") + total(counts, "exit_fill"),
+        "unfilled": total(counts, "unfilled"),
         "fill_rate": statistics.ratio(100.0 * total(counts, "entered"), total(counts, "ordered")),
     }
     found |= _trade_figures(results.trades) | _slippage_figures(results.trades) | _day_figures(results)
@@ -58,12 +58,6 @@ def funnel_counts(results: Results) -> Counter[Step]:
     return counts
 
 
-def coverage_pct(head: dict[str, Any]) -> float | None:
-    """The share of the session its tape covers, percent; unknown when its quality does not say."""
-    value = (head.get("quality") or {}).get("coverage_pct")
-    return float(value) if isinstance(value, int | float) else None
-
-
 def _trade_figures(trades: pl.DataFrame) -> dict[str, float | None]:
     """Figures of the trades' net, and of how long they were held."""
     in_order = trades.sort("closed_ns", maintain_order=True)
@@ -74,9 +68,9 @@ def _trade_figures(trades: pl.DataFrame) -> dict[str, float | None]:
     held = trades["held_s"].to_list()
     average_winner, average_loser = statistics.mean(won), statistics.mean(lost)
     return {
-        "trades": float(len(net)),
-        "winners": float(len(won)),
-        "losers": float(len(lost)),
+        "trades": len(net),
+        "winners": len(won),
+        "losers": len(lost),
         "win_rate": statistics.ratio(100.0 * len(won), len(net)),
         "avg_winner_usd": average_winner,
         "avg_loser_usd": average_loser,
@@ -88,7 +82,7 @@ def _trade_figures(trades: pl.DataFrame) -> dict[str, float | None]:
         "fees_usd": usd_sum(trades["fees_usd"]),
         "best_trade_usd": _largest(net),
         "worst_trade_usd": _least(net),
-        "losing_streak_max": float(statistics.losing_streak(net)),
+        "losing_streak_max": statistics.losing_streak(net),
         "sharpe_trades": statistics.sharpe(returns),
         "sortino_trades": statistics.sortino(returns),
         "hold_s_median": statistics.median(held),
@@ -99,13 +93,13 @@ def _trade_figures(trades: pl.DataFrame) -> dict[str, float | None]:
 
 def _slippage_figures(trades: pl.DataFrame) -> dict[str, float | None]:
     """Slippage in all and a contract; unknown without trades, and where no trade has a reference price."""
-    contracts = float(trades["quantity"].sum())
+    contracts = int(trades["quantity"].sum())
     found: dict[str, float | None] = {"contracts": contracts}
     for name in ("entry", "exit", "mid"):
         known = trades.filter(pl.col(f"{name}_slippage_usd").is_not_null())
         usd = usd_sum(known[f"{name}_slippage_usd"]) if len(known) else None
         found[f"{name}_slippage_usd"] = usd
-        found[f"{name}_slippage_per_contract_usd"] = statistics.ratio(usd, float(known["quantity"].sum()))
+        found[f"{name}_slippage_per_contract_usd"] = statistics.ratio(usd, int(known["quantity"].sum()))
     entry, leave = found["entry_slippage_usd"], found["exit_slippage_usd"]
     found["slippage_usd"] = None if entry is None or leave is None else entry + leave
     found["slippage_per_contract_usd"] = statistics.ratio(found["slippage_usd"], contracts)
@@ -191,10 +185,8 @@ def _synthetic_notice(sessions: Sequence[SessionResult]) -> list[str]:
         return [
             "SYNTHETIC: the market was made up by a random generator; no figure here says anything about real trading"
         ]
-    return [
-        f"SYNTHETIC in part: {made_up} of {len(sessions)} sessions were made up by a random generator; pooled figures"
-        " mix them with real ones"
-    ]
+    share = f"{made_up} of {len(sessions)} sessions were made up by a random generator"
+    return [f"SYNTHETIC in part: {share}; pooled figures mix them with real ones"]
 
 
 def _doubled_notice(sessions: Sequence[SessionResult]) -> list[str]:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from scalpcli.errors import DataError
 from scalpcli.model.instrument import Instrument
 from scalpcli.model.row import COLUMNS, SCHEMA_VERSION
+from scalpcli.runtime.tape_quality import QUALITY_SHAPE
 
 MANIFEST_FILE: Final = "manifest.json"
 ROWS_FILE: Final = "rows.parquet"
@@ -112,6 +113,9 @@ class Manifest:
         _check_version(value, place)
         for field, kind in _FIELD_TYPES.items():
             _check_field(value, field, kind, place)
+        for field, kind in _ITEM_TYPES.items():
+            _check_items(value[field], field, kind, place)
+        _check_quality(value["quality"], QUALITY_SHAPE, "quality", place)
         files = {name: _file_digest(name, entry, place) for name, entry in value["files"].items()}
         missing = [name for name in DATA_FILES if name not in files]
         if missing:
@@ -138,6 +142,14 @@ _FIELD_TYPES: Final[dict[str, type]] = {
     "row_group_rows": int,
 }
 
+_ITEM_TYPES: Final[dict[str, type]] = {
+    "feeds": str,
+    "counts": int,
+    "conditions": str,
+    "exchanges": str,
+    "written_by": str,
+}
+
 
 def _check_version(value: Mapping[str, Any], place: str) -> None:
     version = value.get("schema_version")
@@ -162,6 +174,26 @@ def _check_field(value: Mapping[str, Any], field: str, kind: type, place: str) -
         )
 
 
+def _check_items(values: Any, field: str, kind: type, place: str) -> None:
+    for value in values.values() if isinstance(values, dict) else values:
+        if not _is_a(value, kind):
+            raise DataError(
+                f"`{field}` of the manifest holds {value!r:.60}, not of type {kind.__name__}",
+                place=place,
+                hint=_REWRITE,
+            )
+
+
+def _check_quality(value: Any, shape: Mapping[str, Any], field: str, place: str) -> None:
+    """Refuse figures that commands would miss; a figure that is unknown is null."""
+    for name, kind in shape.items():
+        found = value.get(name) if isinstance(value, dict) else None
+        if isinstance(kind, Mapping):
+            _check_quality(found, kind, f"{field}.{name}", place)
+        elif not isinstance(found, kind):
+            raise DataError(f"the manifest has no usable `{field}.{name}`", place=place, hint=_REWRITE)
+
+
 def _is_a(value: Any, kind: type) -> bool:
     # A bool is an int to Python, but never a count.
     return isinstance(value, kind) and not (kind is int and isinstance(value, bool))
@@ -170,7 +202,8 @@ def _is_a(value: Any, kind: type) -> bool:
 def _file_digest(name: str, entry: Any, place: str) -> FileDigest:
     if not isinstance(entry, dict) or not _is_a(entry.get("bytes"), int) or not isinstance(entry.get("sha256"), str):
         raise DataError(f"the manifest's digest of `{name}` is incomplete", place=place, hint=_REWRITE)
-    return FileDigest(entry["bytes"], entry["sha256"], tuple(entry.get("chunk_crc32", ())))
+    chunks = entry.get("chunk_crc32")
+    return FileDigest(entry["bytes"], entry["sha256"], tuple(chunks) if isinstance(chunks, list) else ())
 
 
 def json_value(value: Any, place: str) -> Any:

@@ -23,6 +23,7 @@ Market rows are the kinds 1 to 5; status, gap and cold rows are ours. The sessio
 
 from __future__ import annotations
 
+from types import NoneType
 from typing import Any, Final
 
 import numpy as np
@@ -57,6 +58,39 @@ _CHANNELS: Final = {
 _PCT_DIGITS: Final = 4
 _GAPS_KEPT_MAX: Final = 10_000
 """Gaps held before overlapping ones are merged."""
+
+_NUMBER: Final = (int, float)
+_NUMBER_OR_NULL: Final = (int, float, NoneType)
+_QUOTE_SHAPE: Final = {
+    "two_sided": int,
+    "one_sided": int,
+    "crossed": int,
+    "locked": int,
+    "crossed_pct": _NUMBER,
+    "locked_pct": _NUMBER,
+}
+QUALITY_SHAPE: Final[dict[str, Any]] = {
+    "coverage_pct": _NUMBER,
+    "first_ts_ns": (int, NoneType),
+    "last_ts_ns": (int, NoneType),
+    "gaps": {"count": int, "seconds": _NUMBER, "longest_s": _NUMBER},
+    "stock_quotes": _QUOTE_SHAPE,
+    "option_quotes": _QUOTE_SHAPE,
+    "stale_pct": dict,
+    "out_of_order": int,
+    "unknown_conditions": int,
+    "clock_skew_ms": {
+        "median": _NUMBER_OR_NULL,
+        "p99": _NUMBER_OR_NULL,
+        "min": _NUMBER_OR_NULL,
+        "max": _NUMBER_OR_NULL,
+        "negative": int,
+    },
+    "backfilled": int,
+    "outside_session": int,
+    "prices_rounded": int,
+}
+"""Figure -> its types, as the manifest is checked for when it is read."""
 
 
 class TapeQuality:

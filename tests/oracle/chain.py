@@ -114,6 +114,10 @@ def _sweep(rng: np.random.Generator, contract: Instrument, at_ms: int, quote: tu
     # 50 and 51 ms stand on either side of the usual limit between two prints.
     gaps = rng.choice([0, 1, 5, 20, 49, 50, 51, 120], 14, p=[0.2, 0.2, 0.2, 0.15, 0.1, 0.1, 0.03, 0.02])
     stays_at_price, one_venue = rng.random() < 0.4, rng.random() < 0.4
+    sizes = rng.integers(5, 60, 14)
+    if rng.random() < 0.1:
+        # The eleventh print completes 100 contracts exactly 500 ms after the first.
+        gaps[:], sizes[:], sizes[0] = 50, 10, 9
     odd = [row.MULTI_LEG, row.LATE, row.CANCELLED, row.AUCTION]
     rows, now = [], at_ms + 1
     for k in range(int(rng.integers(3, 15))):
@@ -123,7 +127,7 @@ def _sweep(rng: np.random.Generator, contract: Instrument, at_ms: int, quote: tu
         between = 0.06 < dice < 0.1
         paid = (quote[0] + quote[1]) // 2 if between else price
         venue = 3 if one_venue else int(rng.integers(0, 6))
-        rows.append(_print(contract, now, paid, int(rng.integers(5, 60)), venue, flags))
+        rows.append(_print(contract, now, paid, int(sizes[k]), venue, flags))
         if not stays_at_price and rng.random() < 0.4:
             price += step
     return rows

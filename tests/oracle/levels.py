@@ -78,7 +78,8 @@ def swing_levels(ranges: Series, side: int, times: Any, open_ns: int, close_ns: 
 
 
 def _mean(level: dict[str, Any]) -> float:
-    return sum(level["pivots"]) / len(level["pivots"])
+    pivot_prices: list[int] = level["pivots"]
+    return sum(pivot_prices) / len(pivot_prices)
 
 
 def _joins(price: int, level: dict[str, Any], merge_pct: float) -> bool:

@@ -24,7 +24,7 @@ from scalpcli.model.params import ScalpConfig
 DAY = dt.date(2026, 11, 20)
 SYMBOL = "TSLA"
 S, MS = 1_000_000_000, 1_000_000
-FEATURES = ("backfilled", "dirty", "gaps", "halts", "options", "previous", "price_only", "profile")
+FEATURES = ("backfilled", "dirty", "gaps", "halts", "options", "previous", "price_only", "profile", "spikes")
 
 LIVELY = ScalpConfig(
     momentum_threshold_pct=0.2,
@@ -77,7 +77,9 @@ def generate_session(
     ticks = stock_ticks(rng, minutes * 60)
     listed = instruments(SYMBOL, DAY, strikes if "options" in wanted else 0)
     close_ms = (close_ns - open_ns) // MS
-    rows = _stock_rows(rng, ticks, dirty="dirty" in wanted) + _around_the_open(rng)
+    rows = _around_the_open(rng, dirty="dirty" in wanted) + _stock_rows(rng, ticks, dirty="dirty" in wanted)
+    if "spikes" in wanted:
+        rows += _spikes(rng, minutes)
     if "options" in wanted:
         rows += chain_rows(rng, ticks, listed, close_ms)
     if "price_only" in wanted:
@@ -102,7 +104,7 @@ def generate_session(
     )
 
 
-def sessions(*, minutes: tuple[int, ...] = (12, 20, 30), strikes: int = 3) -> st.SearchStrategy[Session]:
+def sessions(*, minutes: tuple[int, ...] = (12, 20, 30, 60), strikes: int = 3) -> st.SearchStrategy[Session]:
     """Generated sessions with any of the features."""
     return st.builds(
         generate_session,
@@ -117,7 +119,7 @@ def configs() -> st.SearchStrategy[ScalpConfig]:
     """Settings that make generated sessions rise, with every switch that changes a tracker or a machine."""
     return st.builds(
         ScalpConfig,
-        eval_interval_ms=st.sampled_from([200, 0, 100, 250, 1000, 5000]),
+        eval_interval_ms=st.sampled_from([200, 0, 100, 250, 1000, 5000, 15_000]),
         momentum_threshold_pct=st.sampled_from([0.2, 0.1, 0.3]),
         momentum_threshold_call_pct=st.sampled_from([0.0, 0.15]),
         momentum_threshold_put_pct=st.sampled_from([0.0, 0.25]),
@@ -138,11 +140,12 @@ def configs() -> st.SearchStrategy[ScalpConfig]:
         level_min_age_s=st.sampled_from([120, 0, 300]),
         level_rearm_s=st.sampled_from([60, 20, 0]),
         opening_range_minutes=st.sampled_from([5, 1]),
-        vwap_far_s=st.sampled_from([60, 20]),
-        vwap_touch_s=st.sampled_from([90, 10]),
+        vwap_far_sigma=st.sampled_from([0.5, 0.2]),
+        vwap_far_s=st.sampled_from([60, 20, 5]),
+        vwap_touch_s=st.sampled_from([90, 10, 2]),
         vwap_first_minutes=st.sampled_from([5, 0, 15]),
         breakout_hold_ms=st.sampled_from([2000, 0, 1000]),
-        breakout_confirm_s=st.sampled_from([10, 3]),
+        breakout_confirm_s=st.sampled_from([10, 3, 1]),
     )
 
 
@@ -196,13 +199,29 @@ def _stock_quote(rng: np.random.Generator, tick: Tick) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _around_the_open(rng: np.random.Generator) -> list[dict[str, Any]]:
-    """Prints and quotes before the open, and one print exactly at it."""
+def _around_the_open(rng: np.random.Generator, *, dirty: bool) -> list[dict[str, Any]]:
+    """Prints and quotes before the open, and one print exactly at it, without size when `dirty`."""
     rows = []
     for at_ms in sorted(rng.integers(-60_000, 0, 12).tolist()):
         tick = Tick(at_ms, round(CENTRE_E4 * float(rng.uniform(0.99, 1.01)) / 100) * 100, 50)
         rows += [_stock_quote(rng, tick), _stock_print(tick, rng, dirty=False)]
-    return [*rows, _stock_print(Tick(0, int(CENTRE_E4), 1000), rng, dirty=False)]
+    at_open = _stock_print(Tick(0, int(CENTRE_E4), 0 if dirty else 1000), rng, dirty=False)
+    return [*rows, at_open | {"is_exact": True}]
+
+
+def _spikes(rng: np.random.Generator, minutes: int) -> list[dict[str, Any]]:
+    """A high and a low every third minute, so that an hour holds more swings than are kept.
+
+    Some arrive exactly with their minute. Prices lie 0.20 apart: 0.05 percent of 400.00, the usual merge distance.
+    """
+    rows = []
+    for minute in range(2, minutes, 3):
+        for side in (1, -1):
+            at_ms = minute * 60_000 + int(rng.choice([0, 20_000, 59_000]))
+            price = int(CENTRE_E4) + side * 2000 * int(rng.integers(6, 14))
+            one = _stock_print(Tick(at_ms, price, 1), rng, dirty=False)
+            rows.append(one | {"flags": row.RANGE | row.VOLUME, "is_exact": True})
+    return rows
 
 
 def _around_the_close(rng: np.random.Generator, close_ms: int) -> list[dict[str, Any]]:
@@ -210,7 +229,8 @@ def _around_the_close(rng: np.random.Generator, close_ms: int) -> list[dict[str,
     rows = []
     for at_ms in [*sorted(rng.integers(close_ms - 20_000, close_ms, 40).tolist()), close_ms, close_ms + 1]:
         tick = Tick(at_ms, round(CENTRE_E4 * float(rng.uniform(0.998, 1.002)) / 100) * 100, 300)
-        rows += [_stock_quote(rng, tick), _stock_print(tick, rng, dirty=True)]
+        is_exact = {"is_exact": at_ms >= close_ms}
+        rows += [_stock_quote(rng, tick) | is_exact, _stock_print(tick, rng, dirty=at_ms < close_ms) | is_exact]
     return rows
 
 
@@ -229,7 +249,7 @@ def _stamp(rng: np.random.Generator, rows: list[dict[str, Any]], open_ns: int) -
     on_mark = (rng.random(len(rows)) < 0.2).tolist()
     for one, delay, is_on_mark in zip(rows, delays, on_mark, strict=True):
         event = open_ns + one["at_ms"] * MS
-        received = event + (delay if one["at_ms"] else 0)
+        received = event + (0 if one.get("is_exact") else delay)
         mark = 200 * MS
         one["ts_recv_ns"] = -(-received // mark) * mark if is_on_mark else received
         one["ts_event_ns"] = event - one.get("late_ms", 0) * MS
@@ -264,6 +284,8 @@ def _with_gaps(
     for _ in range(int(rng.integers(1, 5))):
         begin = open_ns + int(rng.integers(30_000, minutes * 60_000)) * MS
         end = begin + int(rng.integers(100, 40_000)) * MS
+        if rng.random() < 0.5:
+            end += -(end - open_ns) % (200 * MS)
         mask = int(rng.choice([row.CHANNELS_ALL, row.CHANNEL_STOCK_TRADES, row.CHANNEL_STOCK_QUOTES, 3, 12, 16]))
         rows = [
             one for one in rows if not (_CHANNEL_OF.get(one["kind"], 0) & mask and begin <= one["ts_recv_ns"] < end)

@@ -41,8 +41,9 @@ def is_sweep(run: list[Print], params: Any) -> bool:
     """Whether the prints of a run make a sweep."""
     prices = {each.price for each in run}
     exchanges = {each.exchange for each in run if each.exchange != 0}
+    contracts: int = sum(each.size for each in run)
     is_wide = len(prices) >= params.sweep_prices_min or len(exchanges) >= params.sweep_exchanges_min
-    return is_wide and sum(each.size for each in run) >= params.min_sweep_contracts
+    return bool(is_wide and contracts >= params.min_sweep_contracts)
 
 
 def find_sweeps(columns: Mapping[str, Any], params: Any, until_ns: float) -> list[Sweep]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import gzip
 from collections import Counter
 
 import numpy as np
@@ -14,7 +15,7 @@ from scalpcli.adapters.import_layout import Profile, Role, parse_maps
 from scalpcli.errors import DataError, UsageError
 from scalpcli.model.instrument import TickRule
 from scalpcli.model.note import GREEKS, OPEN_INTEREST
-from scalpcli.model.row import COLD, COLUMNS, KIND_NAMES, LAST, OPTION_TRADE, RANGE, STOCK_TRADE, VOLUME
+from scalpcli.model.row import COLD, COLUMNS, KIND_NAMES, LAST, OPTION_TRADE, RANGE, STOCK_TRADE, VOLUME, VWAP
 from scalpcli.model.session import session_of
 
 DAY = dt.date(2026, 7, 17)
@@ -564,3 +565,77 @@ def test_a_map_that_nothing_heeds_is_refused(tmp_path, maps, found):
         plan("SPY", DAY, "ticks", ("trades", file), maps=maps)
 
     assert caught.value.found == found
+
+
+def test_damage_inside_a_file_is_one_clear_error(tmp_path):
+    """A file that opens and cannot be decoded is told with its path (exit 4)."""
+    count = 5_000
+    table = {
+        "ts": [OPEN + n * SECOND for n in range(count)],
+        "price": [1.0 + n for n in range(count)],
+        "size": [1] * count,
+    }
+    whole = write(tmp_path / "t.parquet", table)
+    data = bytearray(whole.read_bytes())
+    data[len(data) - 3_400 : len(data) - 3_300] = bytes(100)
+    whole.write_bytes(data)
+
+    with pytest.raises(DataError) as caught:
+        rows_of(plan("SPY", DAY, "ticks", ("trades", whole)))
+
+    assert caught.value.found.startswith("the file cannot be read: ")
+    assert caught.value.place == f"`{whole}`"
+
+
+def test_a_file_that_shrinks_meanwhile_makes_no_tape(tmp_path):
+    """Rows that were counted and can no longer be read end the import (exit 4)."""
+    file = tmp_path / "t.csv"
+    file.write_text(f"ts,price,size\n{OPEN},1,1\n{OPEN},2,1\n", encoding="utf-8")
+    made = plan("SPY", DAY, "ticks", ("trades", file))
+
+    file.write_text(f"ts,price,size\n{OPEN},1,1\n", encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        rows_of(made)
+
+    assert caught.value.found == "1 rows could be read where 2 were counted before"
+
+
+@pytest.mark.parametrize(("symbol", "day"), [("IBM", "2013-10-08"), ("BAC", "2013-10-09"), ("SPY", "2013-10-07")])
+def test_conditions_let_prints_move_what_the_reference_says(shared, symbol, day):
+    """Price, VWAP, high and low of three real days, at every fiftieth reference instant."""
+    stem = f"{symbol.lower()}_{day.replace('-', '')}"
+    session = session_of(dt.date.fromisoformat(day))
+    reference = pl.read_parquet(shared / "reference" / f"trackers_{stem}.parquet").gather_every(50, offset=40)
+    file = shared / "data" / "equity_ticks_2013" / f"{stem}_trades.parquet"
+
+    rows, _, _ = rows_of(plan(symbol, day, "ticks", ("trades", file)))
+
+    regular = rows.filter(pl.col("ts_event_ns").is_between(session.open_ns, session.close_ns))
+    assert reference.height > 40
+    for want in reference.iter_rows(named=True):
+        seen = regular.filter(pl.col("ts_recv_ns") <= want["ts_ns"])
+        last, ranged, weighted = (seen.filter(pl.col("flags") & right != 0) for right in (LAST, RANGE, VWAP))
+        money = (weighted["price_e4"] * weighted["size"].cast(pl.Int64)).sum()
+        assert last["price_e4"][-1] == round(want["price"] * 10_000)
+        assert (ranged["price_e4"].max(), ranged["price_e4"].min()) == (
+            round(want["session_high"] * 10_000),
+            round(want["session_low"] * 10_000),
+        )
+        assert money / weighted["size"].cast(pl.Int64).sum() / 10_000 == pytest.approx(want["vwap"], rel=1e-9)
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet", "t.csv.gz"])
+def test_a_file_without_rows_is_told(tmp_path, name):
+    """An empty table makes no empty tape (exit 4)."""
+    file = tmp_path / name
+    if name.endswith("parquet"):
+        pl.DataFrame(schema={"ts": pl.Int64, "price": pl.Float64, "size": pl.Int64}).write_parquet(file)
+    else:
+        content = b"ts,price,size\n"
+        file.write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+
+    with pytest.raises(DataError) as caught:
+        plan("SPY", DAY, "ticks", ("trades", file))
+
+    assert caught.value.found == "no row of SPY on 2026-07-17 is left to import (the files are empty)"
+    assert caught.value.hint.startswith("days in it: no readable time;")

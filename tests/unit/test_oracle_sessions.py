@@ -68,6 +68,19 @@ def test_generated_session_is_a_function_of_its_seed() -> None:
     assert not np.array_equal(again.columns["ts_recv_ns"], other.columns["ts_recv_ns"])
 
 
+def test_generated_session_may_reach_the_close() -> None:
+    """Prints stand before, at and after the close; the close is the last instant and sees the one at it."""
+    session = sessions.generate_session(5, minutes=5, features=(), to_close=True)
+    is_trade = session.columns["kind"] == row.STOCK_TRADE
+    around = session.columns["ts_recv_ns"][is_trade] - session.close_ns
+
+    result = recompute(session, ScalpConfig(eval_interval_ms=1000))
+
+    assert {-1, 0, 1} == set(np.sign(around).tolist())
+    assert result.trackers["ts_ns"][-1] == session.close_ns
+    assert result.trackers["price"][-1] == session.columns["price_e4"][is_trade][around == 0][-1] / 10_000
+
+
 @settings(max_examples=15, deadline=None)
 @given(session=sessions.sessions(minutes=(8, 12)), config=sessions.configs(), share=st.floats(0.1, 0.9))
 def test_the_future_changes_nothing(session: sessions.Session, config: ScalpConfig, share: float) -> None:
