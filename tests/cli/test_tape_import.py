@@ -11,8 +11,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from scalpcli.cli.shell import adopt, new_app
-from scalpcli.cli.tape_import import EPILOG, import_
+from scalpcli.cli import app
+from scalpcli.cli.tape_import import EPILOG
 from scalpcli.model.note import PREVIOUS_LEVELS, VOLUME_PROFILE
 from scalpcli.model.params import TapeParams
 from scalpcli.model.row import COLD, COLUMNS, LAST, RANGE, STOCK_TRADE, VOLUME
@@ -27,11 +27,6 @@ DAYS = ("2026-11-17", "2026-11-18", "2026-11-19", "2026-11-20")
 @pytest.fixture
 def run(capsys):
     """Call the command as a shell does; gives exit code, stdout and stderr."""
-    app, group = new_app("Test", example="scalpcli"), new_app("Tapes", example="scalpcli tape")
-    group.command("import", epilog=EPILOG)(import_)
-    group.command("other")(lambda: None)
-    app.add_typer(group, name="tape")
-    adopt(app)
 
     def call(*args):
         with pytest.raises(SystemExit) as left:

@@ -1,0 +1,143 @@
+"""How fast a session is replayed, against merely reading it and against plain Python.
+
+`python -m tests.benchmark.replay_speed` runs it in full (5 and 20 million rows); the test suite runs it
+tiny. Every figure is a ratio within one sitting: reading and replaying alternate, each in a fresh process,
+and medians are compared. *Read* is `polars.read_parquet` and every column to NumPy, Polars imported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+READ = """
+import sys, time
+import polars as pl
+started_s = time.perf_counter()
+table = pl.read_parquet(sys.argv[1])
+columns = [table[name].to_numpy() for name in table.columns]
+print(time.perf_counter() - started_s)
+"""
+
+
+def make_tape(root: Path, rows: int, contracts: int, seed: int) -> Path:
+    """A synthetic session of `rows` rows; its folder."""
+    command = ["tape", "synth", str(root), "--date", "2026-11-20", "--rows", str(rows), "--quiet"]
+    run_scalpcli([*command, "--contracts", str(contracts), "--seed", str(seed)])
+    return root / "TSLA" / "2026-11-20"
+
+
+def run_scalpcli(arguments: list[str]) -> str:
+    """Standard output of one command in a fresh process."""
+    command = [sys.executable, "-m", "scalpcli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def read_s(tape: Path) -> float:
+    """Seconds one fresh process takes to read the tape's rows."""
+    command = [sys.executable, "-c", READ, str(tape / "rows.parquet")]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def replay_s(tapes: list[Path], out: Path) -> tuple[dict[str, Any], float]:
+    """What one fresh process reports of a replay, and the seconds it lived."""
+    started_s = time.perf_counter()
+    printed = run_scalpcli(["replay", *map(str, tapes), "--format", "json", "--out", str(out)])
+    return json.loads(printed), time.perf_counter() - started_s
+
+
+def plain_python_s(tape: Path) -> float:
+    """Seconds a decent plain-Python loop takes from file to result that only tracks velocity and volume.
+
+    A deque of prices for one 30-second window and one of volumes, over the same rows: what a script does.
+    """
+    import polars as pl
+
+    started_s = time.perf_counter()
+    table = pl.read_parquet(tape / "rows.parquet", columns=["ts_recv_ns", "kind", "price_e4", "size"])
+    prices: deque[tuple[int, int]] = deque()
+    volumes: deque[tuple[int, int]] = deque()
+    traded, fastest = 0, 0.0
+    window_ns = 30_000_000_000
+    for ts_ns, kind, price, size in table.iter_rows():
+        if kind != 1:
+            continue
+        prices.append((ts_ns, price))
+        volumes.append((ts_ns, size))
+        traded += size
+        while prices[0][0] < ts_ns - window_ns:
+            prices.popleft()
+        while volumes[0][0] < ts_ns - window_ns:
+            traded -= volumes.popleft()[1]
+        fastest = max(fastest, abs(price - prices[0][1]) * 100.0 / prices[0][1])
+    assert fastest > 0.0
+    return time.perf_counter() - started_s
+
+
+def measure(rows: int, larger_rows: int, sessions: int, contracts: int, repeats: int, work: Path) -> dict[str, Any]:
+    """Every figure of the benchmark, as ratios within this sitting."""
+    tape = make_tape(work / "one", rows, contracts, 7)
+    out = work / "runs"
+    read_s(tape)
+    replay_s([tape], out)
+    reads, replays = [], []
+    for _ in range(repeats):
+        reads.append(read_s(tape))
+        replays.append(replay_s([tape], out))
+    read = statistics.median(reads)
+    last = replays[-1][0]
+    timing = {name: statistics.median(one[0]["timings_s"][name] for one in replays) for name in last["timings_s"]}
+    larger, _ = replay_s([make_tape(work / "larger", larger_rows, contracts, 7)], out)
+    several, _ = replay_s([tape] if sessions == 1 else session_tapes(work, rows, contracts, sessions), out)
+    marginal_s = (several["timings_s"]["total"] - timing["total"]) / max(1, sessions - 1)
+    return {
+        "rows": last["rows"],
+        "read_s": read,
+        "read_rows_per_s": last["rows"] / read,
+        "bytes_per_row": (tape / "rows.parquet").stat().st_size / last["rows"],
+        "engine_rows_per_s": last["rows"] / timing["engine"],
+        "total_over_read": timing["total"] / read,
+        "process_over_read": statistics.median(one[1] for one in replays) / read,
+        "marginal_session_over_read": marginal_s / read if sessions > 1 else None,
+        "plain_python_over_total": plain_python_s(tape) / timing["total"],
+        "peak_rss_mb": last["peak_rss_mb"],
+        "peak_rss_mb_larger": larger["peak_rss_mb"],
+        "rows_larger": larger["rows"],
+        "triggers": last["triggers"],
+        "trades": last["trades"],
+        "decisions_digest": last["decisions_digest"],
+    }
+
+
+def session_tapes(work: Path, rows: int, contracts: int, sessions: int) -> list[Path]:
+    """Tapes of one size with a seed of their own each."""
+    return [make_tape(work / f"session-{seed}", rows, contracts, seed) for seed in range(sessions)]
+
+
+def main() -> None:
+    """Run in full and print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=5_000_000)
+    parser.add_argument("--larger-rows", type=int, default=20_000_000)
+    parser.add_argument("--sessions", type=int, default=10)
+    parser.add_argument("--contracts", type=int, default=40)
+    parser.add_argument("--repeats", type=int, default=5)
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        figures = measure(
+            chosen.rows, chosen.larger_rows, chosen.sessions, chosen.contracts, chosen.repeats, Path(folder)
+        )
+    for name, value in figures.items():
+        print(f"{name:28} {value:,.3f}" if isinstance(value, float) else f"{name:28} {value}")
+
+
+if __name__ == "__main__":
+    main()
