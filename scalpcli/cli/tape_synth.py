@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from scalpcli.runtime.synthetic_plan import SyntheticSpec
 
-EXAMPLE = "scalpcli tape synth tapes --date 2026-11-20 --rows 200000 --contracts 20 --seed 7"
+EXAMPLE = "Example: scalpcli tape synth tapes --date 2026-11-20 --rows 200000 --contracts 20 --seed 7"
 
 
 def synth(

@@ -45,6 +45,10 @@ _NOTICED_US: Final = 1_500_000
 _CENT_E4: Final = 100
 _PROFILE_SESSIONS: Final = 5
 _BURST_SPACE_S: Final = 20
+_CLEAR_S: Final = 60
+"""No burst begins in so many seconds before a silence, so that it is over by then."""
+_QUIET_S: Final = 32
+"""A burst so many seconds after a silence finds velocity known again and the quiet time not yet over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,20 +113,26 @@ def plan_blind(
 
 
 def _outside(bursts: Sequence[Burst], blind: Sequence[Blind], last_s: int) -> list[Burst]:
-    """The bursts with those in or near a blind window moved behind it, still in order and apart.
+    """The bursts with the first one after each blind window moved into its quiet time, in order and apart.
 
-    A burst that would thereby begin after `last_s` is left out.
+    None begins in or shortly before a window; one that would thereby begin after `last_s` is left out.
     """
+    starts = [burst.start_s for burst in bursts]
+    for window in blind:
+        first = next((index for index, start in enumerate(starts) if start > window.start_s - _CLEAR_S), None)
+        if first is not None:
+            starts[first] = window.end_s + _QUIET_S
     moved: list[Burst] = []
     earliest = 0
-    for burst in bursts:
-        start = max(burst.start_s, earliest)
+    # In order of the new starts; equal ones keep the order of the bursts.
+    for start, burst in sorted(zip(starts, bursts, strict=True), key=lambda pair: pair[0]):
+        begin = max(start, earliest)
         for window in blind:
-            if window.start_s - 60 < start < window.end_s + 40:
-                start = window.end_s + 40
-        if start <= last_s:
-            moved.append(dataclasses.replace(burst, start_s=start))
-        earliest = start + _BURST_SPACE_S
+            if window.start_s - _CLEAR_S < begin < window.end_s + _QUIET_S:
+                begin = window.end_s + _QUIET_S
+        if begin <= last_s:
+            moved.append(dataclasses.replace(burst, start_s=begin))
+        earliest = begin + _BURST_SPACE_S
     return moved
 
 

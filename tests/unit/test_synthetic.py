@@ -77,8 +77,10 @@ def test_the_tape_has_exactly_the_rows_asked_for(spec):
 def test_rows_are_received_in_order_and_after_they_happened():
     """The tape's first law, and both clocks."""
     columns = day().columns
+    dense = hour(minutes=10, rows=400_000).columns
 
     assert (np.diff(columns["ts_recv_ns"]) >= 0).all()
+    assert (np.diff(dense["ts_recv_ns"]) >= 0).all()
     assert (columns["ts_event_ns"] <= columns["ts_recv_ns"]).all()
     late_s = (columns["ts_recv_ns"] - columns["ts_event_ns"]) / S
     assert 0.001 < np.median(late_s) < 0.02
