@@ -72,7 +72,8 @@ def report(
         _print_figures(chosen)
         return
     from scalpcli.model.params import ReplayParams
-    from scalpcli.report.load import find_runs, load
+    from scalpcli.report.load import load
+    from scalpcli.report.runs import find_runs
     from scalpcli.report.summary import figures
 
     results = load(find_runs(runs or [], ReplayParams().out))

@@ -16,7 +16,7 @@ from typing import Any, Final
 from scalpcli.core.executor import AutoExecutor, Command, Watch
 from scalpcli.core.exits import ExitReason, ScalpExitManager
 from scalpcli.core.gates import Gates, SessionTally
-from scalpcli.core.layout import NEVER_NS
+from scalpcli.core.layout import NEVER_NS, NO_TIME_NS
 from scalpcli.core.market_state import Kernel, MarketState
 from scalpcli.core.option_selection import OptionSelector
 from scalpcli.core.position import Scalp
@@ -31,7 +31,7 @@ from scalpcli.model.instrument import Instrument
 from scalpcli.model.note import Note
 from scalpcli.model.order import Reply
 from scalpcli.model.params import Blackout, Params
-from scalpcli.model.row import CHANNEL_NAMES, GAP_BEGIN, GAP_END, HALT_BEGIN
+from scalpcli.model.row import CHANNEL_NAMES, GAP_BEGIN, GAP_END, HALT_BEGIN, HALT_END
 from scalpcli.model.session import Session
 from scalpcli.units import usd_to_e4
 
@@ -97,6 +97,7 @@ class Engine:
         self._decisions: list[Decision] = []
         self._counts: dict[str, dict[str, int]] = {"trigger": {}, "refusal": {}}
         self._nonce = "0"
+        self._last_ns = NO_TIME_NS
         self._parts: _Parts | None = None
 
     # --- beginning ---------------------------------------------------------------------------------------
@@ -143,6 +144,7 @@ class Engine:
         if kind in self._counts:
             name = body["trigger"] if kind == "trigger" else body["gate"]
             self._counts[kind][name] = self._counts[kind].get(name, 0) + 1
+        self._last_ns = max(self._last_ns, ts_ns)
         self._decisions.append(Decision(ts_ns, kind, body))
 
     @property
@@ -178,6 +180,8 @@ class Engine:
 
     def on_halt(self, instrument_id: int, flags: int, t_ns: int) -> None:
         """Write a status row down; gates read the halt from the market's state."""
+        if not flags & (HALT_BEGIN | HALT_END):
+            return
         symbol = self._setup.instruments[instrument_id].symbol
         phase = "begins" if flags & HALT_BEGIN else "ends"
         self._emit(t_ns, "halt", {"symbol": symbol, "phase": phase})
@@ -262,10 +266,16 @@ class Engine:
     # --- ending ------------------------------------------------------------------------------------------
 
     def finish(self, t_ns: int) -> None:
-        """End the session: settle what expires, write the sums down."""
+        """End the session: settle what expires at its close, write the sums down.
+
+        Args:
+            t_ns: Where it ends: the close, or earlier when no more rows are wanted. A reply learned after the
+                close moves it on.
+        """
         parts = self.parts
+        t_ns = max(t_ns, self._last_ns)
         parts.generator.finish(t_ns)
-        for scalp in list(parts.executor.scalps):
+        for scalp in list(parts.executor.scalps) if t_ns >= self._setup.session.close_ns else []:
             if scalp.held > 0 and scalp.instrument.expiry == self._setup.session.date:
                 parts.executor.expire(scalp, self._intrinsic_e4(scalp.instrument), t_ns)
         fees_e4 = self.ledger.fees.total_e4()

@@ -11,19 +11,18 @@ One order works at a time: a resting sell holds the quantity, and a cancel must 
 
 from __future__ import annotations
 
-from typing import Any
-
-from scalpcli.core.exits import ExitReason, ExitSignal, ScalpExitManager, pnl_pct, stop_bid_e4, target_bid_e4
+from scalpcli.core.execution_records import exit_record, fill_record, order_record, stop_record, trade_record
+from scalpcli.core.exits import ExitReason, ExitSignal, ScalpExitManager, stop_bid_e4, target_bid_e4
 from scalpcli.core.gates import SessionTally
 from scalpcli.core.layout import NEVER_NS, WATCH_EVERY, WATCH_HIGH, WATCH_LOW, WATCH_RECOVERY
 from scalpcli.core.position import Scalp
 from scalpcli.core.risk import ApprovedOrder, Ledger, approve, entry_limit_e4, exit_limit_e4
 from scalpcli.core.signals import Emit, ScalpSignal
-from scalpcli.core.view import MarketView, Quote
+from scalpcli.core.view import MarketView
 from scalpcli.model.instrument import STANDARD_MULTIPLIER
 from scalpcli.model.order import TERMINAL_REPLIES, CancelRequest, Leg, Reply, ReplyKind
 from scalpcli.model.params import Params
-from scalpcli.units import NS_PER_S, ms_to_ns
+from scalpcli.units import e4_to_usd, ms_to_ns
 
 Command = ApprovedOrder | CancelRequest
 Watch = tuple[int, int, int]
@@ -98,20 +97,7 @@ class AutoExecutor:
         scalp.retry_ns = t_ns + self._reprice_ns
         self.orders += 1
         self.commands.append(order)
-        body = {
-            "order_id": order.order_id,
-            "signal": scalp.number,
-            "leg": str(leg),
-            "try": attempt,
-            "symbol": order.instrument.symbol,
-            "side": str(order.side),
-            "quantity": quantity,
-            "limit_e4": limit_e4,
-            "bid_e4": quote.bid_e4,
-            "ask_e4": quote.ask_e4,
-            "reason": reason,
-        }
-        self._emit(t_ns, "order", body)
+        self._emit(t_ns, "order", order_record(order, quote, reason))
 
     def _take_back(self, scalp: Scalp, reason: str, t_ns: int) -> None:
         """Ask for the working order back, once; it may fill before the cancel arrives."""
@@ -136,10 +122,8 @@ class AutoExecutor:
         elif reply.kind is ReplyKind.FILL:
             self._on_fill(scalp, scalp.working, reply, t_ns)
         elif reply.kind in TERMINAL_REPLIES:
-            body: dict[str, Any] = head | {"reason": reply.reason}
-            if reply.kind is not ReplyKind.REJECTED:
-                body["filled"] = scalp.working_filled
-            self._emit(t_ns, str(reply.kind), body)
+            filled = {} if reply.kind is ReplyKind.REJECTED else {"filled": scalp.working_filled}
+            self._emit(t_ns, str(reply.kind), head | filled | {"reason": reply.reason})
             self._on_end_of_order(scalp, scalp.working, reply, t_ns)
 
     def _on_fill(self, scalp: Scalp, order: ApprovedOrder, reply: Reply, t_ns: int) -> None:
@@ -156,19 +140,7 @@ class AutoExecutor:
             scalp.held -= reply.quantity
             scalp.sold += reply.quantity
             scalp.sold_sum_e4 += reply.price_e4 * reply.quantity
-        body = {
-            "order_id": reply.order_id,
-            "signal": scalp.number,
-            "leg": str(order.leg),
-            "quantity": reply.quantity,
-            "price_e4": reply.price_e4,
-            "ts_market_ns": reply.ts_market_ns,
-            "bid_e4": reply.bid_e4,
-            "ask_e4": reply.ask_e4,
-            "filled": scalp.working_filled,
-            "held": scalp.held,
-        }
-        self._emit(t_ns, "fill", body)
+        self._emit(t_ns, "fill", fill_record(scalp, order, reply))
         if scalp.working_filled >= order.quantity:
             scalp.working = None
             scalp.retry_ns = NEVER_NS
@@ -181,11 +153,23 @@ class AutoExecutor:
         if is_first:
             scalp.opened_ns = t_ns
             self._tally.scalps_opened += 1
+            self._tally.scalps_waiting -= 1
+            self._restart_bid_extremes(scalp)
         if scalp.is_leaving:
             self._go_on_leaving(scalp, t_ns)
+        elif scalp.called_off is not None:
+            self.leave(scalp, scalp.called_off, t_ns)
         else:
             # The quote that stands when the position opens counts: no further one may come for a while.
             self.on_quote(scalp.instrument.instrument_id, t_ns)
+
+    def _restart_bid_extremes(self, scalp: Scalp) -> None:
+        """Let the extremes of the bid count from now; scalps that share the contract keep what they saw."""
+        instrument_id = scalp.instrument.instrument_id
+        for other in self.scalps:
+            if other is not scalp and other.held > 0 and other.instrument.instrument_id == instrument_id:
+                other.take_bid_extremes(*self._view.bid_extremes_e4(instrument_id))
+        self._view.restart_bid_extremes(instrument_id)
 
     def _on_end_of_order(self, scalp: Scalp, order: ApprovedOrder, reply: Reply, t_ns: int) -> None:
         scalp.working = None
@@ -196,18 +180,22 @@ class AutoExecutor:
             self._after_entry(scalp, reply, t_ns)
         elif reply.kind is ReplyKind.REJECTED and scalp.exit_tries <= self._params.risk.exit_reprices_max:
             # Asked again after a while, not at once: what refused it a moment ago would refuse it now.
-            scalp.retry_ns = t_ns + self._reprice_ns
+            # After the close every order is refused.
+            scalp.retry_ns = t_ns + self._reprice_ns if t_ns < self._exits.close_ns else NEVER_NS
         elif reply.kind is ReplyKind.CANCELLED:
             self._go_on_leaving(scalp, t_ns)
 
     def _after_entry(self, scalp: Scalp, reply: Reply, t_ns: int) -> None:
+        if scalp.called_off is None and t_ns >= self._exits.flatten_ns:
+            scalp.called_off = self._exits.flatten_signal(t_ns)
         tries_left = self._params.risk.entry_reprices_max + 1 - scalp.entry_tries
+        may_go_on = scalp.called_off is None and reply.kind is ReplyKind.CANCELLED and tries_left > 0
         if scalp.is_leaving:
             self._go_on_leaving(scalp, t_ns)
-        elif reply.kind is ReplyKind.CANCELLED and tries_left > 0 and scalp.missing > 0:
+        elif may_go_on and scalp.missing > 0:
             self._send_entry(scalp, "reprice" if scalp.bought == 0 else "remainder", t_ns)
         elif scalp.held == 0:
-            self._give_up(scalp, reply.reason or "not filled within the slippage budget", t_ns)
+            self._give_up(scalp, _why_unfilled(scalp, reply), t_ns)
 
     def _give_up(self, scalp: Scalp, reason: str, t_ns: int) -> None:
         self._emit(t_ns, "unfilled", scalp.head() | {"signal": scalp.number, "reason": reason})
@@ -216,6 +204,7 @@ class AutoExecutor:
     def _forget(self, scalp: Scalp) -> None:
         self.scalps.remove(scalp)
         self._tally.scalps_live -= 1
+        self._tally.scalps_waiting -= scalp.bought == 0
         self._tally.live_kinds.discard((scalp.signal.trigger, scalp.right))
 
     # --- exits -----------------------------------------------------------------------------------------
@@ -228,19 +217,9 @@ class AutoExecutor:
                 was_standing = scalp.is_stop_standing
                 found = self._exits.check_quote(scalp, quote, t_ns)
                 if scalp.is_stop_standing != was_standing:
-                    self._note_stop(scalp, quote, t_ns)
+                    self._emit(t_ns, "stop_watch", stop_record(scalp, quote, self._params.scalp.stop_loss_pct))
                 if found is not None:
                     self.leave(scalp, found, t_ns)
-
-    def _note_stop(self, scalp: Scalp, quote: Quote, t_ns: int) -> None:
-        body = {
-            "signal": scalp.number,
-            "phase": "begins" if scalp.is_stop_standing else "recovers",
-            "bid_e4": quote.bid_e4,
-            "pnl_pct": pnl_pct(max(quote.bid_e4, 0), scalp.average_e4),
-            "limit": -self._params.scalp.stop_loss_pct,
-        }
-        self._emit(t_ns, "stop_watch", body)
 
     def on_instant(self, t_ns: int) -> None:
         """Hold the clock and momentum against every position."""
@@ -251,7 +230,7 @@ class AutoExecutor:
                 if found is not None:
                     self.leave(scalp, found, t_ns)
             elif scalp.held == 0 and t_ns >= self._exits.flatten_ns:
-                self._take_back(scalp, "flatten", t_ns)
+                self._call_off(scalp, self._exits.flatten_signal(t_ns), t_ns)
 
     def on_deadline(self, t_ns: int) -> None:
         """Decide standing stops and re-price what has worked long enough."""
@@ -269,7 +248,7 @@ class AutoExecutor:
             scalp.retry_ns = NEVER_NS
             self._go_on_leaving(scalp, t_ns)
         elif scalp.working.leg is Leg.EXIT and scalp.exit_tries > self._params.risk.exit_reprices_max:
-            # The last exit rests until it fills or the contract expires.
+            # The last exit asks for any price and rests until it fills or the contract expires.
             scalp.retry_ns = NEVER_NS
         else:
             self._take_back(scalp, "reprice", t_ns)
@@ -280,26 +259,23 @@ class AutoExecutor:
         scalp.exit_reason = str(exit_signal.reason)
         scalp.exit_bid_e4 = max(quote.bid_e4, 0)
         scalp.stop_since_ns = NEVER_NS
-        body = {
-            "signal": scalp.number,
-            "reason": scalp.exit_reason,
-            "value": exit_signal.value,
-            "limit": exit_signal.limit,
-            "pnl_pct": pnl_pct(scalp.exit_bid_e4, scalp.average_e4),
-            "bid_e4": scalp.exit_bid_e4,
-            "held_s": (t_ns - scalp.opened_ns) / NS_PER_S,
-            "message": exit_signal.message,
-        }
-        self._emit(t_ns, "exit", body)
+        self._emit(t_ns, "exit", exit_record(scalp, exit_signal, t_ns))
         self._go_on_leaving(scalp, t_ns)
 
     def leave_all(self, reason: ExitReason, message: str, t_ns: int) -> None:
         """Leave every position and take every entry back (a gap, an operator, a protection)."""
+        why = ExitSignal(reason, 0.0, 0.0, message)
         for scalp in list(self.scalps):
             if scalp.held > 0 and not scalp.is_leaving:
-                self.leave(scalp, ExitSignal(reason, 0.0, 0.0, message), t_ns)
+                self.leave(scalp, why, t_ns)
             elif scalp.held == 0:
-                self._take_back(scalp, message, t_ns)
+                self._call_off(scalp, why, t_ns)
+
+    def _call_off(self, scalp: Scalp, why: ExitSignal, t_ns: int) -> None:
+        """Take an entry back for good: no other try follows, and what fills all the same is sold at once."""
+        if scalp.called_off is None:
+            scalp.called_off = why
+        self._take_back(scalp, why.message, t_ns)
 
     def _go_on_leaving(self, scalp: Scalp, t_ns: int) -> None:
         """The next step out: take a working entry back first, then sell what is held."""
@@ -319,53 +295,26 @@ class AutoExecutor:
 
     def _close(self, scalp: Scalp, t_ns: int) -> None:
         """Book a scalp of which nothing is held any more."""
-        cost_e4 = scalp.bought_sum_e4 * STANDARD_MULTIPLIER
-        proceeds_e4 = scalp.sold_sum_e4 * STANDARD_MULTIPLIER
-        gross_e4 = proceeds_e4 - cost_e4
+        gross_e4 = (scalp.sold_sum_e4 - scalp.bought_sum_e4) * STANDARD_MULTIPLIER
         fees_e4 = self._ledger.close_trade(gross_e4, scalp.fills)
-        low_e4, high_e4 = self._view.bid_extremes_e4(scalp.instrument.instrument_id)
+        scalp.take_bid_extremes(*self._view.bid_extremes_e4(scalp.instrument.instrument_id))
         self._tally.realised_e4 = self._ledger.realised_e4
         if gross_e4 - fees_e4 < 0:
             self._tally.losses_in_a_row += 1
             self._tally.last_loss_ns = t_ns
         else:
             self._tally.losses_in_a_row = 0
-        seen = 0 < low_e4 <= high_e4
-        body = scalp.head() | {
-            "signal": scalp.number,
-            "trade": self.trades,
-            "symbol": scalp.instrument.symbol,
-            "quantity": scalp.bought,
-            "cost_e4": cost_e4,
-            "proceeds_e4": proceeds_e4,
-            "gross_e4": gross_e4,
-            "fees_estimate_e4": fees_e4,
-            "opened_ns": scalp.opened_ns,
-            "closed_ns": t_ns,
-            "exit_reason": scalp.exit_reason,
-            "pnl_pct": gross_e4 * 100.0 / cost_e4,
-            "mae_pct": pnl_pct(low_e4, scalp.average_e4) if seen else None,
-            "mfe_pct": pnl_pct(high_e4, scalp.average_e4) if seen else None,
-        }
+        self._emit(t_ns, "trade", trade_record(scalp, self.trades, fees_e4, t_ns))
         self.trades += 1
-        self._emit(t_ns, "trade", body)
         self._forget(scalp)
 
     def expire(self, scalp: Scalp, intrinsic_e4: int, t_ns: int) -> None:
         """Settle contracts still held at their expiry at their intrinsic value."""
         scalp.exit_reason = str(ExitReason.EXPIRED)
         scalp.exit_bid_e4 = intrinsic_e4
-        body = {
-            "signal": scalp.number,
-            "reason": scalp.exit_reason,
-            "value": intrinsic_e4 / 1e4,
-            "limit": 0.0,
-            "pnl_pct": pnl_pct(intrinsic_e4, scalp.average_e4),
-            "bid_e4": intrinsic_e4,
-            "held_s": (t_ns - scalp.opened_ns) / NS_PER_S,
-            "message": f"expired with {scalp.held} held",
-        }
-        self._emit(t_ns, "exit", body)
+        message = f"expired with {scalp.held} held"
+        expired = ExitSignal(ExitReason.EXPIRED, e4_to_usd(intrinsic_e4), 0.0, message)
+        self._emit(t_ns, "exit", exit_record(scalp, expired, t_ns))
         self._ledger.cash_e4 += intrinsic_e4 * scalp.held * STANDARD_MULTIPLIER
         scalp.sold_sum_e4 += intrinsic_e4 * scalp.held
         scalp.sold += scalp.held
@@ -389,7 +338,7 @@ class AutoExecutor:
         for scalp in self.scalps:
             if scalp.held > 0 and not scalp.is_leaving:
                 times.append(self._exits.next_time_ns(scalp))
-            elif scalp.held == 0 and not scalp.is_cancelling:
+            elif scalp.held == 0 and scalp.called_off is None:
                 times.append(self._exits.flatten_ns)
         return min(times)
 
@@ -415,3 +364,9 @@ class AutoExecutor:
         if self._exits.needs_every_quote:
             bits |= WATCH_EVERY
         return (bits, low_e4, high_e4)
+
+
+def _why_unfilled(scalp: Scalp, reply: Reply) -> str:
+    if scalp.called_off is not None:
+        return scalp.called_off.message
+    return "not filled within the slippage budget" if reply.kind is ReplyKind.CANCELLED else reply.reason

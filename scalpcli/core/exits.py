@@ -1,7 +1,7 @@
 """When a position ends (definitions, section 8; design, section 6).
 
-Decides stop, target, trailing stop, time, reversal, stalled and flatten, in that order. The -15 % stop
-stands in `stop_bid_e4`. Leaves selling to `executor`. Exits skip gates: one may always leave.
+Decides stop, target, trailing stop, time, reversal and stalled, in that order; flatten overrides. The -15 %
+stop stands in `stop_bid_e4`. Leaves selling to `executor`. Exits skip gates: one may always leave.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ class ScalpExitManager:
     def __init__(self, params: Params, session: Session) -> None:
         self._params = params
         self._exits = params.exits
+        self.close_ns = session.close_ns
         self.flatten_ns = session.close_ns - min_to_ns(params.exits.flatten_before_close_minutes)
         self._confirm_ns = ms_to_ns(params.exits.stop_confirm_ms)
         self._hold_ns = min_to_ns(params.scalp.max_hold_minutes)
@@ -118,6 +119,7 @@ class ScalpExitManager:
         if found <= -stop:
             if not scalp.is_stop_standing:
                 scalp.stop_since_ns = t_ns
+            scalp.stop_bid_e4 = max(quote.bid_e4, 0)
             return self.check_deadline(scalp, quote, t_ns)
         scalp.stop_since_ns = NEVER_NS
         target = self._params.scalp.take_profit_pct
@@ -129,7 +131,9 @@ class ScalpExitManager:
         """Decide a standing stop at its deadline, even when no further quote came."""
         if t_ns < self.stop_deadline_ns(scalp):
             return None
-        found = pnl_pct(max(quote.bid_e4, 0), scalp.average_e4)
+        # The quote that stands now may be crossed, which says nothing: then the last bid that met the stop counts.
+        speaks = quote.bid_e4 <= 0 or quote.is_valid
+        found = pnl_pct(max(quote.bid_e4, 0) if speaks else scalp.stop_bid_e4, scalp.average_e4)
         stop = self._params.scalp.stop_loss_pct
         return ExitSignal(ExitReason.STOP_LOSS, found, -stop, f"stop loss at {found:.1f}%")
 
@@ -145,6 +149,11 @@ class ScalpExitManager:
             return None
         return ExitSignal(ExitReason.TRAILING_STOP, -below, -distance, f"{below:.1f}% below the best bid")
 
+    def flatten_signal(self, t_ns: int) -> ExitSignal:
+        """The exit at the flatten time: minutes left to the close against those asked for."""
+        left_min = (self.close_ns - t_ns) / NS_PER_S / 60.0
+        return ExitSignal(ExitReason.FLATTEN, left_min, self._exits.flatten_before_close_minutes, "flatten time")
+
     def check_instant(self, scalp: Scalp, quote: Quote, reversal_pct: float, t_ns: int) -> ExitSignal | None:
         """Hold the clock and momentum against a position at an instant.
 
@@ -155,7 +164,7 @@ class ScalpExitManager:
             t_ns: The instant.
         """
         if t_ns >= self.flatten_ns:
-            return ExitSignal(ExitReason.FLATTEN, 0.0, self._exits.flatten_before_close_minutes, "flatten time")
+            return self.flatten_signal(t_ns)
         held_s = (t_ns - scalp.opened_ns) / NS_PER_S
         if t_ns - scalp.opened_ns >= self._hold_ns:
             limit_s = self._params.scalp.max_hold_minutes * 60.0

@@ -35,6 +35,8 @@ class SessionTally:
     signals: int = 0
     last_signal_ns: int = NO_TIME_NS
     scalps_opened: int = 0
+    scalps_waiting: int = 0
+    """Scalps whose entry works and of which nothing was bought yet."""
     scalps_live: int = 0
     """Scalps whose entry works or whose position is open."""
     live_kinds: set[tuple[str, int]] = field(default_factory=set)
@@ -120,8 +122,10 @@ class Gates:
 
     def _book(self, trigger: str, right: int, tally: SessionTally) -> Refused | None:
         scalp = self._params.scalp
-        if tally.scalps_opened >= scalp.max_daily_scalps:
-            return Refused("daily_count", True, float(tally.scalps_opened), float(scalp.max_daily_scalps))
+        # An entry that works may still open a scalp, so it counts.
+        begun = tally.scalps_opened + tally.scalps_waiting
+        if begun >= scalp.max_daily_scalps:
+            return Refused("daily_count", True, float(begun), float(scalp.max_daily_scalps))
         if (trigger, right) in tally.live_kinds:
             return Refused("duplicate", True, 1.0, 0.0, "the same trigger and side works or is open")
         if tally.scalps_live >= scalp.max_concurrent_scalps:

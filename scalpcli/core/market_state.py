@@ -237,12 +237,17 @@ class MarketState:
         """
         quote = self.state.book[instrument_id]
         if quote.watch == 0 and bits != 0:
-            stands = is_valid_quote(quote.bid_e4, quote.ask_e4)
-            quote.bid_low_e4 = quote.bid_e4 if stands else NEVER_NS
-            quote.bid_high_e4 = quote.bid_e4 if stands else 0
+            self.restart_bid_extremes(instrument_id)
         quote.watch = bits
         quote.watch_low_e4 = low_e4
         quote.watch_high_e4 = high_e4
+
+    def restart_bid_extremes(self, instrument_id: int) -> None:
+        """Follow the extremes of one contract's bid from the quote that stands."""
+        quote = self.state.book[instrument_id]
+        stands = is_valid_quote(quote.bid_e4, quote.ask_e4)
+        quote.bid_low_e4 = quote.bid_e4 if stands else NEVER_NS
+        quote.bid_high_e4 = quote.bid_e4 if stands else 0
 
     def set_previous_levels(self, high_e4: int, low_e4: int, close_e4: int) -> None:
         """Let the previous session's levels stand (a cold row at the tape's head)."""

@@ -198,7 +198,7 @@ class OptionSelector:
             passed = np.flatnonzero(of_side & (judged.verdict == PASSED))
             if len(passed):
                 return self._chosen(judged, passed)
-            nearest = nearest or self._nearest_miss(judged, np.flatnonzero(of_side))
+            nearest = nearest or self._nearest_miss(judged, np.flatnonzero(of_side), view.spot_e4)
         detail = f"no {side_name(right)} within {self.params.selection.max_dte} days to expiry"
         return nearest or Refused("no_contract", False, 0.0, 1.0, detail)
 
@@ -231,14 +231,20 @@ class OptionSelector:
             self.instruments[int(judged.expiry.ids[row])].symbol,
         )
 
-    def _nearest_miss(self, judged: Judgement, rows: NDArray[np.intp]) -> Refused | None:
-        """The gate that keeps out the contract nearest the target delta, with its two numbers."""
+    def _nearest_miss(self, judged: Judgement, rows: NDArray[np.intp], spot_e4: float) -> Refused | None:
+        """The gate that keeps out the contract nearest the target delta, with its two numbers.
+
+        Where no contract has a delta (a whole chain without fresh quotes), the one nearest the money speaks.
+        """
         known = [int(row) for row in rows if not math.isnan(judged.delta[row])]
         if not len(rows):
             return None
-        if not known:
-            return Refused("no_contract", False, 0.0, 1.0, f"none of {len(rows)} contracts has a delta")
-        row = min(known, key=lambda candidate: self._rank(judged, candidate))
+        if known:
+            row = min(known, key=lambda candidate: self._rank(judged, candidate))
+        elif spot_e4 > 0.0:
+            row = min((int(row) for row in rows), key=lambda each: abs(float(judged.expiry.strike[each]) - spot_e4))
+        else:
+            return Refused("no_contract", False, 0.0, 1.0, "the underlying has no price")
         gate = str(judged.verdict[row])
         value, limit = self._numbers(judged, row, gate)
         return Refused(gate, False, value, limit, self.instruments[int(judged.expiry.ids[row])].symbol)
@@ -257,7 +263,10 @@ class OptionSelector:
             "open_interest": (None if math.isnan(interest) else interest, float(scalp.min_open_interest)),
             "volume_today": (float(quote.volume_today), float(selection.min_volume_today)),
             "price": (float(quote.ask_e4) / E4_PER_USD, scalp.max_contract_price),
-            "delta": (delta, selection.delta_min if delta < selection.delta_min else selection.delta_max),
+            "delta": (
+                None if math.isnan(delta) else delta,
+                selection.delta_max if delta > selection.delta_max else selection.delta_min,
+            ),
         }
         return compared[gate]
 
@@ -270,12 +279,16 @@ def _expiries(params: Params, session: Session, instruments: tuple[Instrument, .
             chains.setdefault(instrument.expiry, []).append(instrument)
     selection = params.selection
     allowed = [day for day in chains if selection.min_dte <= (day - session.date).days <= selection.max_dte]
-    preferred = selection.preferred_dte
-    if preferred < 0:
-        preferred = 0 if params.scalp.prefer_0dte else 1
-    # Nearest to the preferred days first, then the nearer day.
-    allowed.sort(key=lambda day: (abs((day - session.date).days - preferred), day))
+    allowed.sort(key=lambda day: _turn((day - session.date).days, params))
     return [_expiry(day, session, sorted(chains[day], key=lambda each: each.symbol), params) for day in allowed]
+
+
+def _turn(dte: int, params: Params) -> tuple[int, int]:
+    """When an expiry is looked at: nearest to the preferred days first, then the nearer one."""
+    if params.selection.preferred_dte >= 0:
+        return (abs(dte - params.selection.preferred_dte), dte)
+    # Without a number: the nearest; with `prefer_0dte` off, today's after all others.
+    return (int(dte == 0 and not params.scalp.prefer_0dte), dte)
 
 
 def _expiry(day: dt.date, session: Session, chain: list[Instrument], params: Params) -> Expiry:

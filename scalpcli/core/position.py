@@ -6,13 +6,16 @@ Decides nothing; `executor` moves it, `exits` reads it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scalpcli.core.layout import NEVER_NS
 from scalpcli.core.risk import ApprovedOrder
 from scalpcli.core.signals import ScalpSignal
 from scalpcli.model.fees import FeeFill
 from scalpcli.model.instrument import Instrument
+
+if TYPE_CHECKING:
+    from scalpcli.core.exits import ExitSignal
 
 
 @dataclass(slots=True)
@@ -37,8 +40,14 @@ class Scalp:
     fills: list[FeeFill] = field(default_factory=list)
     opened_ns: int = NEVER_NS
     stop_since_ns: int = NEVER_NS
+    stop_bid_e4: int = 0
+    """Last bid that met the stop."""
     best_bid_e4: int = 0
+    bid_low_e4: int = NEVER_NS
+    bid_high_e4: int = 0
     is_moving: bool = False
+    called_off: ExitSignal | None = None
+    """Why the entry was taken back for good; what fills all the same is sold at once."""
     exit_reason: str = ""
     exit_bid_e4: int = 0
 
@@ -76,6 +85,11 @@ class Scalp:
     def missing(self) -> int:
         """Contracts of the entry not bought yet."""
         return self.target_quantity - self.bought
+
+    def take_bid_extremes(self, low_e4: int, high_e4: int) -> None:
+        """Let extremes of the bid seen while it was held count."""
+        self.bid_low_e4 = min(self.bid_low_e4, low_e4)
+        self.bid_high_e4 = max(self.bid_high_e4, high_e4)
 
     def head(self) -> dict[str, Any]:
         """The fields records of its episode begin with."""

@@ -69,7 +69,6 @@ class Ledger:
         """Result of closed trades, each after its unrounded fees."""
         self.gross_e4 = 0
         self.fees = DayFees(schedule)
-        self.last_fill_ns = 0
 
     @property
     def equity_e4(self) -> int:
@@ -106,13 +105,16 @@ def size_entry(selection: Selection, params: Params, ledger: Ledger) -> Sized | 
     ask_e4 = selection.quote.ask_e4
     fees_e4 = ledger.schedule.estimate_e4(1, ask_e4)
     cost_e4 = STANDARD_MULTIPLIER * ask_e4 + fees_e4
+    # What the dearest try may pay: hard limits of money hold for that, not for the ask.
+    last_limit_e4 = entry_limit_e4(selection.instrument, ask_e4, risk.entry_reprices_max + 1, params)
+    dearest_e4 = STANDARD_MULTIPLIER * max(ask_e4, last_limit_e4)
     budget_e4 = scalp.scalp_position_size_pct * ledger.equity_e4 / 100.0
     caps = {
         "equity_share": math.floor(budget_e4 / cost_e4),
         "contracts_max": risk.contracts_max,
-        "order_value": usd_to_e4(risk.order_value_usd_max) // (STANDARD_MULTIPLIER * ask_e4),
+        "order_value": usd_to_e4(risk.order_value_usd_max) // dearest_e4,
         "displayed_size": math.floor(selection.quote.ask_size * risk.displayed_size_share_pct / 100.0),
-        "buying_power": max(0, ledger.buying_power_e4) // cost_e4,
+        "buying_power": max(0, ledger.buying_power_e4) // (dearest_e4 + fees_e4),
     }
     capped_by = min(caps, key=lambda name: caps[name])
     if caps[capped_by] < 1:
@@ -142,7 +144,10 @@ def entry_limit_e4(instrument: Instrument, decided_ask_e4: int, attempt: int, pa
 
 
 def exit_limit_e4(instrument: Instrument, bid_e4: int, attempt: int, risk: RiskParams) -> int:
-    """Limit of an exit: at the bid; after half of the tries through it; never below one tick."""
+    """Limit of an exit: at the bid; after half of the tries through it; the last one at any price, one tick."""
+    if attempt > risk.exit_reprices_max:
+        # Whoever could not sell for so long (a halt, a gap, a thin bid) must not be left with a limit out of reach.
+        return tick_e4(instrument.tick_rule, 0)
     limit_e4 = round_to_tick(instrument.tick_rule, bid_e4, up=False)
     if attempt > max(1, risk.exit_reprices_max // 2):
         limit_e4 -= risk.exit_through_ticks * tick_e4(instrument.tick_rule, limit_e4)

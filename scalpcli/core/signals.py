@@ -7,7 +7,7 @@ reasons to wait to `gates`, the contract to `option_selection`, the size to `ris
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -161,9 +161,11 @@ class ScalpSignalGenerator:
         scalp = self._params.scalp
         return scalp.vwap_volume_ratio if trigger == VWAP_REJECTION else scalp.volume_spike_ratio
 
-    def evaluate(self, t_ns: int) -> list[ScalpSignal]:
-        """Offer every episode at this instant; the signals made, in their order."""
-        signals: list[ScalpSignal] = []
+    def evaluate(self, t_ns: int) -> Iterator[ScalpSignal]:
+        """Offer every episode at this instant; the signals made, in their order.
+
+        Each is to be executed before the next is asked for: what it claims, the next cannot have.
+        """
         for episode in list(self._episodes):
             if t_ns - episode.rose_ns > self._patience_ns or not self._holds(episode):
                 self._miss(episode, t_ns)
@@ -172,7 +174,7 @@ class ScalpSignalGenerator:
             offered = self._offer(episode, t_ns)
             if isinstance(offered, ScalpSignal):
                 self._episodes.remove(episode)
-                signals.append(offered)
+                yield offered
                 continue
             if offered.gate not in episode.reasons:
                 self._emit(t_ns, "refusal", episode.head() | _judged(offered) | {"standing": offered.standing})
@@ -180,7 +182,6 @@ class ScalpSignalGenerator:
             episode.last = offered
             if offered.standing:
                 self._miss(episode, t_ns)
-        return signals
 
     def finish(self, t_ns: int) -> None:
         """End what is still offered when the session does."""
@@ -279,6 +280,7 @@ class ScalpSignalGenerator:
         self._tally.signals += 1
         self._tally.last_signal_ns = t_ns
         self._tally.scalps_live += 1
+        self._tally.scalps_waiting += 1
         self._tally.live_kinds.add((episode.trigger, episode.right))
         self._emit(t_ns, "signal", episode.head() | _signal_fields(signal, sized))
         return signal

@@ -166,9 +166,13 @@ class MarketView:
         return bool(self._market.state.channels[OPTION_QUOTES].gap_open)
 
     def bid_extremes_e4(self, instrument_id: int) -> tuple[int, int]:
-        """Lowest and highest valid bid since its watch began."""
+        """Lowest and highest valid bid since its watch began, or since they were restarted."""
         stands = self._market.state.book[instrument_id]
         return int(stands.bid_low_e4), int(stands.bid_high_e4)
+
+    def restart_bid_extremes(self, instrument_id: int) -> None:
+        """Let the extremes of the bid count from the quote that stands."""
+        self._market.restart_bid_extremes(instrument_id)
 
     def book_columns(self, ids: Any) -> Any:
         """Quote records of many instruments at once."""

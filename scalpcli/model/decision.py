@@ -111,7 +111,7 @@ DECISION_FIELDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "filled": ("integer", "contracts of the order filled so far"),
         "held": ("integer", "contracts of the scalp held after it"),
     },
-    "cancel": _ORDER | {"reason": ("string", "reprice, exit or flatten")},
+    "cancel": _ORDER | {"reason": ("string", "reprice, exit, or why the entry was called off")},
     "cancelled": _ORDER | {"filled": ("integer", "contracts filled before"), "reason": ("string", "why")},
     "expired": _ORDER | {"filled": ("integer", "contracts filled before"), "reason": ("string", "why")},
     "rejected": _ORDER | {"reason": ("string", "the broker's words")},
@@ -128,7 +128,7 @@ DECISION_FIELDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "signal": ("integer", "number of the signal"),
         "reason": (
             "string",
-            "STOP_LOSS, TAKE_PROFIT, TIME_EXIT, MOMENTUM_REVERSED, STALLED, TRAILING_STOP, FLATTEN, GAP or EXPIRED",
+            "STOP_LOSS TAKE_PROFIT TRAILING_STOP TIME_EXIT MOMENTUM_REVERSED STALLED FLATTEN GAP OPERATOR or EXPIRED",
         ),
         "value": ("number", "what was found: percent, or seconds held, or the time"),
         "limit": ("number", "what it was held against, same unit"),

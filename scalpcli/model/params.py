@@ -238,7 +238,10 @@ class RiskParams:
     reprice_after_ms: int = setting(1_000, "milliseconds an order works before it is re-priced", ge=1, le=600_000)
     entry_reprices_max: int = setting(2, "re-pricings of an entry before it is given up", ge=0, le=100)
     exit_reprices_max: int = setting(
-        50, "re-pricings of an exit; each one stands at the new bid, after half of them through it", ge=0, le=10_000
+        50,
+        "re-pricings of an exit; each stands at the new bid, after half of them through it, the last at any price",
+        ge=0,
+        le=10_000,
     )
     exit_through_ticks: int = setting(2, "ticks below the bid an escalated exit stands", ge=0, le=1000)
 

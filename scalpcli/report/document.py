@@ -10,12 +10,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
-import polars as pl
-
 from scalpcli.report.figures import TARGETS, verdict
 from scalpcli.report.funnel import TRIGGERS, Step, gates, total
-from scalpcli.report.load import Results, Run, SessionResult
+from scalpcli.report.load import Results, SessionResult
 from scalpcli.report.require import check_requirements
+from scalpcli.report.runs import Run
 from scalpcli.report.summary import figures, funnel_counts, grouped, notices
 
 GROUPINGS: Final = ("exit_reason", "trigger", "side")
@@ -50,7 +49,7 @@ def document(results: Results, requirements: Sequence[str] = ()) -> dict[str, An
         ],
         "by": {name: [dataclasses.asdict(group) for group in grouped(results.trades, name)] for name in GROUPINGS},
         "funnel": funnel(funnel_counts(results)),
-        "sessions": [session_row(results, session) for session in results.sessions],
+        "sessions": [session_row(session) for session in results.sessions],
         "runs": run_rows(results),
     }
 
@@ -58,11 +57,10 @@ def document(results: Results, requirements: Sequence[str] = ()) -> dict[str, An
 def run_rows(results: Results) -> list[dict[str, Any]]:
     """One row a run: where it comes from, and its figures."""
     rows = []
-    for position, run in enumerate(results.runs):
-        part = results.only(position)
+    for part in results.by_run():
         days = [session.day for session in part.sessions]
         rows.append(
-            _run_head(run)
+            _run_head(part.runs[0])
             | {
                 "symbols": sorted({session.symbol for session in part.sessions}),
                 "first_session": min(days),
@@ -78,12 +76,9 @@ def _run_head(run: Run) -> dict[str, Any]:
     return {"run": run.name, "path": str(run.path)} | {name: run.manifest.get(name) for name in _RUN_FIELDS}
 
 
-def session_row(results: Results, session: SessionResult) -> dict[str, Any]:
+def session_row(session: SessionResult) -> dict[str, Any]:
     """One session: its data and its result."""
-    own = results.trades.filter(
-        (pl.col("run") == session.run) & (pl.col("session") == session.day) & (pl.col("symbol") == session.symbol)
-    )
-    values = figures(Results(results.runs, (session,), own))
+    values = figures(Results.of([], [session]))
     head = session.head
     return {
         "run": session.run_name,

@@ -187,7 +187,7 @@ def _sessions(results: Results) -> Section:
     is_many = len(results.runs) > 1
     rows = []
     for session in results.sessions:
-        values = session_row(results, session)
+        values = session_row(session)
         rows.append(
             {
                 "number": str(session.run + 1),
@@ -218,12 +218,12 @@ def _sessions(results: Results) -> Section:
 def _runs(results: Results) -> Section:
     """Runs side by side."""
     rows = []
-    for position, run in enumerate(results.runs):
-        values = figures(results.only(position))
+    for position, part in enumerate(results.by_run(), start=1):
+        values = figures(part)
         rows.append(
             {
-                "number": str(position + 1),
-                "run": run.name,
+                "number": str(position),
+                "run": part.runs[0].name,
                 "days": number(values["days"], 0),
                 "trades": number(values["trades"], 0),
                 "win": number(values["win_rate"], 1),

@@ -93,13 +93,15 @@ def _trade_figures(trades: pl.DataFrame) -> dict[str, float | None]:
 
 def _slippage_figures(trades: pl.DataFrame) -> dict[str, float | None]:
     """Slippage in all and a contract; unknown without trades, and where no trade has a reference price."""
-    contracts = int(trades["quantity"].sum())
+    quantities = trades["quantity"].to_list()
+    contracts = sum(quantities)
     found: dict[str, float | None] = {"contracts": contracts}
     for name in ("entry", "exit", "mid"):
-        known = trades.filter(pl.col(f"{name}_slippage_usd").is_not_null())
-        usd = usd_sum(known[f"{name}_slippage_usd"]) if len(known) else None
+        amounts = trades[f"{name}_slippage_usd"].to_list()
+        known = [(usd, quantity) for usd, quantity in zip(amounts, quantities, strict=True) if usd is not None]
+        usd = usd_sum(usd for usd, _ in known) if known else None
         found[f"{name}_slippage_usd"] = usd
-        found[f"{name}_slippage_per_contract_usd"] = statistics.ratio(usd, int(known["quantity"].sum()))
+        found[f"{name}_slippage_per_contract_usd"] = statistics.ratio(usd, sum(quantity for _, quantity in known))
     entry, leave = found["entry_slippage_usd"], found["exit_slippage_usd"]
     found["slippage_usd"] = None if entry is None or leave is None else entry + leave
     found["slippage_per_contract_usd"] = statistics.ratio(found["slippage_usd"], contracts)
@@ -125,7 +127,7 @@ def day_returns(results: Results) -> list[float]:
     return [math.fsum(net.get(day, ())) / equity[day] for day in sorted(equity)]
 
 
-def usd_sum(values: pl.Series) -> float:
+def usd_sum(values: Iterable[float]) -> float:
     """Sum of amounts, to the 1/10000 USD they are whole in."""
     return round(math.fsum(values), 4)
 
@@ -173,7 +175,7 @@ def notices(results: Results) -> list[str]:
     return [
         *_synthetic_notice(results.sessions),
         *_doubled_notice(results.sessions),
-        *(notice for session in results.sessions for notice in _session_notices(session, results.trades)),
+        *(notice for session in results.sessions for notice in _session_notices(session)),
     ]
 
 
@@ -198,17 +200,14 @@ def _doubled_notice(sessions: Sequence[SessionResult]) -> list[str]:
     return [f"in more than one run: {names}; pooled figures count those trades once for each run"]
 
 
-def _session_notices(session: SessionResult, trades: pl.DataFrame) -> list[str]:
+def _session_notices(session: SessionResult) -> list[str]:
     where = f"{session.symbol} {session.day}"
     tally = session.tally
     if tally.net_usd is None:
         return [f"{where}: the journal ends before the session did"]
     if not tally.is_flat:
         return [f"{where}: NOT FLAT at the end; what is still held is in no figure"]
-    of_session = (
-        (pl.col("run") == session.run) & (pl.col("session") == session.day) & (pl.col("symbol") == session.symbol)
-    )
-    net = usd_sum(trades.filter(of_session)["net_pnl_usd"])
+    net = usd_sum(session.trades["net_pnl_usd"])
     if abs(net - tally.net_usd) >= _CENT:
         return [f"{where}: its trades add up to {net:,.2f} USD, its journal to {tally.net_usd:,.2f} USD"]
     return []

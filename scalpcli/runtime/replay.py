@@ -18,7 +18,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from scalpcli.core.engine import Engine, Setup
-from scalpcli.core.layout import TRACE_COLUMNS
+from scalpcli.core.layout import NEVER_NS, TRACE_COLUMNS
 from scalpcli.core.market_state import Kernel, MarketState
 from scalpcli.errors import DataError
 from scalpcli.model.fees import FeeSchedule, schedule_for
@@ -200,9 +200,10 @@ def replay_session(
     reading = _Reading(tape_batches(tape, params, options))
     engine.start()
     runner = Runner(engine, market, broker, tape.notes(), journal.step)
-    runner.run(reading)
+    until_ns = at_ns(session, options.until) if options.until else NEVER_NS - 1
+    runner.run(reading, until_ns)
     market.flush_trace()
-    engine.finish(at_ns(session, options.until) if options.until else session.close_ns)
+    engine.finish(min(until_ns, session.close_ns))
     journal.step()
     total_s = clock.seconds() - started_s
     # Opening the tape and waiting for rows is reading; folding them and deciding is the engine.

@@ -13,6 +13,7 @@ from scalpcli.core.engine import Engine
 from scalpcli.core.executor import Command
 from scalpcli.core.layout import END, INSTANT, NEVER_NS, RARE, UNTIL, WATCH, WATCH_EVERY
 from scalpcli.core.market_state import MarketState
+from scalpcli.errors import DataError
 from scalpcli.model.note import Note
 from scalpcli.model.order import Reply
 from scalpcli.model.row import COLD, GAP, STATUS, RowBatch
@@ -64,18 +65,19 @@ class Runner:
         self._watching: dict[int, tuple[int, int, int]] = {}
         self._now_ns = 0
 
-    def run(self, batches: Iterable[RowBatch]) -> None:
+    def run(self, batches: Iterable[RowBatch], until_ns: int = NEVER_NS - 1) -> None:
         """Play every batch, then the rest of the session up to its close.
 
         Args:
-            batches: Rows in tape order; how they are cut changes nothing (law 1).
+            batches: Rows in tape order, none after `until_ns`; how they are cut changes nothing (law 1).
+            until_ns: Where to stop: nothing is decided later.
         """
         self._settle()
         for batch in batches:
             if len(batch.ts_recv_ns):
                 # Rows of the last receive time may go on in the next batch.
                 self.feed(batch, int(batch.ts_recv_ns[-1]) - 1)
-        self.feed(_EMPTY, NEVER_NS - 1)
+        self.feed(_EMPTY, until_ns)
 
     def feed(self, batch: RowBatch, known_ns: int) -> None:
         """Fold one batch.
@@ -123,7 +125,17 @@ class Runner:
         elif kind == GAP:
             self._engine.on_gap(int(batch.size[row]), flags, int(batch.ts_event_ns[row]), t_ns)
         elif kind == COLD:
-            self._engine.on_note(next(self._notes))
+            self._engine.on_note(self._next_note(t_ns))
+
+    def _next_note(self, t_ns: int) -> Note:
+        note = next(self._notes, None)
+        if note is None:
+            raise DataError(
+                "the tape has more cold rows than notes",
+                place=f"the row received at {t_ns} ns",
+                hint="run `scalpcli tape verify` on the tape",
+            )
+        return note
 
     def _settle(self) -> None:
         """Send what was decided, then tell the market's state what to come back for."""

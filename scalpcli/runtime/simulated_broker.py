@@ -76,9 +76,9 @@ class _Working:
 
 @dataclass(slots=True)
 class _Taken:
-    """Size taken at the price that stands on one side of one contract."""
+    """Size taken at the price that stands on one side of one contract; forgotten when the price moves."""
 
-    price_e4: int = 0
+    price_e4: int
     contracts: int = 0
 
 
@@ -111,6 +111,8 @@ class SimulatedBroker:
         self._numbers = 0
         self._working: dict[str, _Working] = {}
         self._taken: dict[tuple[int, OrderSide], _Taken] = {}
+        self._arrivals: dict[str, int] = {}
+        """When each order on its way reaches the market."""
         self._now_ns = 0
         self._is_close_due = False
 
@@ -118,8 +120,11 @@ class SimulatedBroker:
         """Take an order or a cancel on its way to the market."""
         order_ns, report_ns = self._latencies.next()
         if isinstance(command, CancelRequest):
-            self._at(t_ns + order_ns, lambda: self._cancel(command.order_id))
+            # Latencies are drawn, but a cancel does not overtake its order.
+            arrival_ns = max(t_ns + order_ns, self._arrivals.get(command.order_id, 0))
+            self._at(arrival_ns, lambda: self._cancel(command.order_id))
         else:
+            self._arrivals[command.order_id] = t_ns + order_ns
             self._at(t_ns + order_ns, lambda: self._arrive(command, report_ns))
             if not self._is_close_due:
                 self._is_close_due = True
@@ -144,13 +149,23 @@ class SimulatedBroker:
     def on_quote(self, instrument_id: int, t_ns: int) -> None:
         """Let orders in one contract meet its new quote."""
         self._now_ns = t_ns
+        self._forget_taken(instrument_id)
         for working in list(self._working.values()):
             if working.order.instrument.instrument_id == instrument_id:
                 self._match(working)
 
     def watched(self) -> set[int]:
-        """Contracts whose every quote may fill an order."""
-        return {working.order.instrument.instrument_id for working in self._working.values()}
+        """Contracts whose every quote may fill an order, or ends the price at which size was taken."""
+        working = {working.order.instrument.instrument_id for working in self._working.values()}
+        return working | {instrument_id for instrument_id, _ in self._taken}
+
+    def _forget_taken(self, instrument_id: int) -> None:
+        """Another price is other size."""
+        quote = self._view.quote(instrument_id)
+        for side, price_e4 in ((OrderSide.BUY, quote.ask_e4), (OrderSide.SELL, quote.bid_e4)):
+            taken = self._taken.get((instrument_id, side))
+            if taken is not None and taken.price_e4 != price_e4:
+                del self._taken[instrument_id, side]
 
     def _at(self, ts_ns: int, act: Callable[[], None]) -> None:
         self._numbers += 1
@@ -161,6 +176,7 @@ class SimulatedBroker:
         heapq.heappush(self._events, _Event(self._now_ns + working_report_ns, _TO_US, self._numbers, None, reply))
 
     def _arrive(self, order: ApprovedOrder, report_ns: int) -> None:
+        del self._arrivals[order.order_id]
         refusal = self._refusal(order)
         if refusal:
             self._report(report_ns, Reply(ReplyKind.REJECTED, order.order_id, self._now_ns, reason=refusal))
@@ -173,6 +189,8 @@ class SimulatedBroker:
     def _refusal(self, order: ApprovedOrder) -> str:
         if self._now_ns >= self._session.close_ns:
             return "the session is closed"
+        if order.instrument.expiry is not None and order.instrument.expiry < self._session.date:
+            return f"the contract expired on {order.instrument.expiry}"
         if round_to_tick(order.instrument.tick_rule, order.limit_e4, up=False) != order.limit_e4:
             return f"limit {order.limit_e4} e4 is off the tick grid"
         return ""
@@ -185,9 +203,10 @@ class SimulatedBroker:
     def _expire_all(self) -> None:
         for order_id, working in list(self._working.items()):
             del self._working[order_id]
-            # The day's end is known to everyone at once.
-            self._report(0, Reply(ReplyKind.EXPIRED, order_id, self._now_ns, reason="end of the session"))
-            working.remaining = 0
+            # Not before the fills that are still on their way to us.
+            self._report(
+                working.report_ns, Reply(ReplyKind.EXPIRED, order_id, self._now_ns, reason="end of the session")
+            )
 
     def _match(self, working: _Working) -> None:
         """Fill what the quote that stands allows."""
@@ -200,13 +219,12 @@ class SimulatedBroker:
         is_marketable = price_e4 <= order.limit_e4 if is_buy else price_e4 >= order.limit_e4
         if price_e4 <= 0 or not is_marketable:
             return
-        taken = self._taken.setdefault((order.instrument.instrument_id, order.side), _Taken())
-        if taken.price_e4 != price_e4:
-            taken.price_e4, taken.contracts = price_e4, 0
+        taken = self._taken.get((order.instrument.instrument_id, order.side)) or _Taken(price_e4)
         quantity = min(working.remaining, shown - taken.contracts)
         if quantity <= 0:
             return
         taken.contracts += quantity
+        self._taken[order.instrument.instrument_id, order.side] = taken
         working.remaining -= quantity
         if working.remaining == 0:
             del self._working[order.order_id]

@@ -37,7 +37,7 @@ from scalpcli.runtime.manifest import (
     read_chunks,
 )
 from scalpcli.runtime.tape_instruments import RESTORE, read_instruments, schema_difference
-from scalpcli.runtime.tape_rules import first_unsafe
+from scalpcli.runtime.tape_rules import Fault, first_unsafe
 from scalpcli.runtime.tape_sink import ROWS_SCHEMA, first_line
 
 BATCH_ROWS: Final = 65_536
@@ -131,8 +131,8 @@ class Tape:
                 raise self.damage(done, first_line(error)) from None
             if frame is None:
                 break
-            block = as_arrays(frame, columns)
-            fault = first_unsafe(block, last_ns, len(self.instruments))
+            block, fault = as_arrays(frame, columns)
+            fault = fault or first_unsafe(block, last_ns, len(self.instruments))
             if fault is not None:
                 raise DataError(fault.found, place=self.place_of(done + fault.row), hint=_VERIFY.format(self.path))
             if "ts_recv_ns" in block:
@@ -302,11 +302,11 @@ def scan_rows(folder: Path) -> pl.LazyFrame:
     return pl.scan_parquet(folder / ROWS_FILE, glob=False)
 
 
-def as_arrays(frame: pl.DataFrame, columns: Sequence[str]) -> dict[str, NDArray[Any]]:
+def as_arrays(frame: pl.DataFrame, columns: Sequence[str]) -> tuple[dict[str, NDArray[Any]], Fault | None]:
     """Columns of a frame as arrays, without copying where it holds them in one piece.
 
-    Raises:
-        DataError: a value is absent; a tape has none.
+    Returns:
+        The arrays, and the first value that is absent: a tape has none.
     """
     if max(frame.n_chunks("all")) > 1:
         frame = frame.rechunk()
@@ -314,8 +314,8 @@ def as_arrays(frame: pl.DataFrame, columns: Sequence[str]) -> dict[str, NDArray[
     for name, values in block.items():
         if values.dtype != COLUMNS[name]:
             # Polars hands out floats with NaN where a value is absent.
-            raise DataError(f"`{name}` has {int(np.isnan(values).sum())} absent values", hint=RESTORE)
-    return block
+            return block, Fault(int(np.isnan(values).argmax()), f"absent {name}", f"`{name}` is absent; no value may be")
+    return block, None
 
 
 def first_unreadable(folder: Path, manifest: Manifest, done: int) -> int | None:

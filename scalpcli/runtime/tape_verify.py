@@ -168,11 +168,13 @@ def _check_rows(result: Verification, instruments: tuple[Instrument, ...]) -> No
     failure = ""
     try:
         for frame in chunks:
-            check.take(as_arrays(frame, list(COLUMNS)))
+            block, absent = as_arrays(frame, list(COLUMNS))
+            if absent is not None:
+                result.add(ROWS_FILE, result.row_place(result.rows + absent.row), absent.found)
+                return
+            check.take(block)
     except READ_ERRORS as error:
         failure = first_line(error)
-    except DataError as error:
-        failure = error.found
     if failure or result.rows != manifest.rows:
         row = first_unreadable(result.path, manifest, 0)
         found = failure or f"{result.rows} rows can be read, the manifest says {manifest.rows}"

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from oracle.market import CENTRE_E4, Tick
 from scalpcli.model import row
 from scalpcli.model.instrument import Instrument, TickRule, round_to_tick
+from tests.oracle.market import CENTRE_E4, Tick
 
 STRIKE_STEP_E4 = 25_000
 YEAR_S = 365 * 86_400

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from oracle.algoseek import empty_columns
 from scalpcli.model import row
+from tests.oracle.algoseek import empty_columns
 
 S = 1_000_000_000
 MS = 1_000_000

@@ -9,22 +9,24 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from oracle.algoseek import empty_columns, session_times
-from oracle.chain import ALL_FOUR, instruments
-from oracle.market import CENTRE_E4
-from oracle.sessions import DAY, SYMBOL, S, Session
 from scalpcli.model import row
 from scalpcli.model.params import ScalpConfig
+from tests.oracle.algoseek import empty_columns, session_times
+from tests.oracle.chain import ALL_FOUR, instruments
+from tests.oracle.market import CENTRE_E4
+from tests.oracle.sessions import DAY, SYMBOL, S, Session
 
 STEP_E4 = 1000
 
 
-def lattice_session(seed: int, *, minutes: int = 70) -> Session:
+def lattice_session(seed: int, *, minutes: int = 100) -> Session:
     """A session whose price walks from goal to goal over the lattice, with pauses and uneven volume."""
     rng = np.random.default_rng(seed)
     open_ns, close_ns = session_times(DAY)
     step, goal, until, loud, speed = 0, 0, 0, 1.0, 4
-    seconds, prices, sizes = [], [], []
+    seconds: list[int] = []
+    prices: list[int] = []
+    sizes: list[int] = []
     for second in range(minutes * 60):
         if second >= until:
             mean = round(float(np.mean(prices[-1200:]) - CENTRE_E4) / STEP_E4) if prices else 0
@@ -64,7 +66,7 @@ def lattice_session(seed: int, *, minutes: int = 70) -> Session:
     )
 
 
-def lattice_sessions(*, minutes: int = 70) -> st.SearchStrategy[Session]:
+def lattice_sessions(*, minutes: int = 100) -> st.SearchStrategy[Session]:
     """Any lattice session."""
     return st.builds(lattice_session, st.integers(0, 2**32 - 1), minutes=st.just(minutes))
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oracle.trackers import S, Series, extreme_series
+from tests.oracle.trackers import S, Series, extreme_series
 
 KINDS = ("swing", "opening_range", "session_extreme", "previous")
 """In the order of section 5, which decides between equal levels."""

@@ -45,8 +45,8 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from oracle import levels, sweeps, trackers, triggers
 from scalpcli.model import row
+from tests.oracle import levels, sweeps, trackers, triggers
 
 
 class Recomputed(NamedTuple):

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from oracle.algoseek import empty_columns, session_times
-from oracle.chain import ALL_FOUR, chain_rows, instruments
-from oracle.market import CENTRE_E4, Tick, stock_ticks
 from scalpcli.model import row
 from scalpcli.model.instrument import Instrument
 from scalpcli.model.params import ScalpConfig
+from tests.oracle.algoseek import empty_columns, session_times
+from tests.oracle.chain import ALL_FOUR, chain_rows, instruments
+from tests.oracle.market import CENTRE_E4, Tick, stock_ticks
 
 DAY = dt.date(2026, 11, 20)
 SYMBOL = "TSLA"

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oracle.levels import KINDS, Level
-from oracle.trackers import S
+from tests.oracle.levels import KINDS, Level
+from tests.oracle.trackers import S
 
 SIDES = {1: "call", -1: "put"}
 E4 = 10_000

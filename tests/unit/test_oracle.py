@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from oracle import algoseek, oracle, trackers
-from oracle.handmade import ALL, CLOSE, OPEN, S, seconds, tape
 
 from scalpcli.model import row
 from scalpcli.model.params import ScalpConfig
+from tests.oracle import algoseek, oracle, trackers
+from tests.oracle.handmade import ALL, CLOSE, OPEN, S, seconds, tape
 
 DAYS = {"ibm": dt.date(2013, 10, 8), "bac": dt.date(2013, 10, 9), "spy": dt.date(2013, 10, 7)}
 

@@ -6,11 +6,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from oracle import levels, sweeps, trackers
-from oracle.handmade import ALL, CLOSE, MS, OPEN, S, seconds, tape
 
 from scalpcli.model import row
 from scalpcli.model.params import ScalpConfig
+from tests.oracle import levels, sweeps, trackers
+from tests.oracle.handmade import ALL, CLOSE, MS, OPEN, S, seconds, tape
 
 
 def ranges(*by_minute: float) -> trackers.Series:

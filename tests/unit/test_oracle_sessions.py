@@ -9,10 +9,10 @@ import numpy as np
 import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle import levels, oracle, sessions
 
 from scalpcli.model import row
 from scalpcli.model.params import ScalpConfig
+from tests.oracle import lattice, levels, oracle, sessions
 
 GENERATED = [sessions.generate_session(seed) for seed in range(20)]
 
@@ -81,9 +81,24 @@ def test_generated_session_may_reach_the_close() -> None:
     assert result.trackers["price"][-1] == session.columns["price_e4"][is_trade][around == 0][-1] / 10_000
 
 
-@settings(max_examples=15, deadline=None)
-@given(session=sessions.sessions(minutes=(8, 12)), config=sessions.configs(), share=st.floats(0.1, 0.9))
-def test_the_future_changes_nothing(session: sessions.Session, config: ScalpConfig, share: float) -> None:
+def test_lattice_sessions_run_the_machines_often() -> None:
+    """Under short settings every machine comes back to its bounds many times, and swings are pushed out."""
+    config = ScalpConfig(
+        eval_interval_ms=1000, momentum_threshold_pct=0.1, momentum_window_seconds=5, volume_spike_ratio=0.0,
+        vwap_volume_ratio=0.0, vwap_far_s=2, vwap_touch_s=5, vwap_far_sigma=0.2, vwap_first_minutes=1,
+        level_merge_pct=0.0, level_min_touches=1, level_rearm_s=2,
+    )  # fmt: skip
+
+    results = [recompute(lattice.lattice_session(seed), config) for seed in range(5)]
+
+    counts = Counter((rise.trigger, rise.side) for result in results for rise in result.triggers)
+    for side in ("call", "put"):
+        assert counts["momentum_burst", side] >= 200, counts
+        assert counts["breakout", side] >= 50, counts
+        assert counts["vwap_rejection", side] >= 10, counts
+
+
+def assert_no_lookahead(session: sessions.Session, config: ScalpConfig, share: float) -> None:
     """Rows after an instant are cut off; everything up to it stays as it was."""
     cut_ns = session.open_ns + int(share * (session.until_ns - session.open_ns))
     kept = session.columns["ts_recv_ns"] <= cut_ns
@@ -95,3 +110,17 @@ def test_the_future_changes_nothing(session: sessions.Session, config: ScalpConf
     assert short.trackers.equals(whole.trackers.filter(pl.col("ts_ns") <= cut_ns))
     assert short.triggers == [rise for rise in whole.triggers if rise.ts_ns <= cut_ns]
     assert short.sweeps == [sweep for sweep in whole.sweeps if sweep.ts_ns <= cut_ns]
+
+
+@settings(max_examples=15, deadline=None)
+@given(session=sessions.sessions(minutes=(8, 12)), config=sessions.configs(), share=st.floats(0.1, 0.9))
+def test_the_future_changes_nothing(session: sessions.Session, config: ScalpConfig, share: float) -> None:
+    """What was told later, a gap or a late print, never changes an earlier answer."""
+    assert_no_lookahead(session, config, share)
+
+
+@settings(max_examples=10, deadline=None)
+@given(session=lattice.lattice_sessions(minutes=20), config=lattice.short_configs(), share=st.floats(0.1, 0.9))
+def test_the_future_changes_no_state_machine(session: sessions.Session, config: ScalpConfig, share: float) -> None:
+    """The same on sessions that run the machines through all their states."""
+    assert_no_lookahead(session, config, share)

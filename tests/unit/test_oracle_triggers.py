@@ -6,10 +6,10 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-from oracle import levels, triggers
-from oracle.handmade import OPEN, S, seconds
 
 from scalpcli.model.params import ScalpConfig
+from tests.oracle import levels, triggers
+from tests.oracle.handmade import OPEN, S, seconds
 
 
 def burst_times(long: list[float], short: list[float], volume: list[bool], **more: Any) -> list[float]:

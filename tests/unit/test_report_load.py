@@ -11,8 +11,10 @@ from inline_snapshot import snapshot
 from scalpcli.errors import DataError
 from scalpcli.model.decision import DECISION_FIELDS
 from scalpcli.report import load as loading
+from scalpcli.report import runs
 from scalpcli.report.funnel import Step, gates, read_journal, total
-from scalpcli.report.load import find_runs, load
+from scalpcli.report.load import load
+from scalpcli.report.runs import find_runs
 from scalpcli.runtime.journal import EQUITY_COLUMNS, TRADE_COLUMNS
 from scalpcli.runtime.run_folder import RUN_SCHEMA_VERSION
 from tests.report_builder import BREAKOUT, BURST, RunBuilder, record
@@ -37,7 +39,7 @@ def test_the_report_reads_what_the_runner_writes():
     """Names and types of the columns, and the version, are the writer's."""
     assert loading.TRADE_COLUMNS.items() <= TRADE_COLUMNS.items()
     assert {"session", "equity_usd", "event"} <= EQUITY_COLUMNS.keys()
-    assert loading.RUN_SCHEMA_VERSION == RUN_SCHEMA_VERSION
+    assert runs.RUN_SCHEMA_VERSION == RUN_SCHEMA_VERSION
 
 
 @pytest.mark.parametrize("kind", DECISION_FIELDS)
@@ -187,9 +189,29 @@ def test_files_that_tell_of_different_sessions_are_refused(tmp_path, run):
         [
             "the journal tells of TSLA 2026-11-19, the manifest of TSLA 2026-11-20",
             "the equity curve has 1 sessions (2026-11-19), the manifest 1 (2026-11-20)",
-            "a trade is of TSLA 2026-11-19, which the manifest does not name",
+            "a trade of TSLA 2026-11-19 stands where TSLA 2026-11-20 should",
         ]
     )
+
+
+def test_trades_that_are_not_the_journals_are_refused(run):
+    """One was lost, or added by hand."""
+    run.sessions[0].trades.clear()
+
+    error = refused(run.write())
+
+    assert error.found == "`trades.parquet` has 0 trades, the journal 1"
+
+
+def test_one_session_twice_in_a_run_keeps_its_trades_apart(tmp_path):
+    """Two tapes of one day, replayed together: each session has its own trades."""
+    run = RunBuilder(tmp_path)
+    run.session()
+    run.session().trade(5.0)
+
+    results = load([run.write()])
+
+    assert [len(session.trades) for session in results.sessions] == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -199,7 +221,8 @@ def test_files_that_tell_of_different_sessions_are_refused(tmp_path, run):
         ({"schema_version": None}, "the run's manifest has no `schema_version`"),
         ({"sessions": []}, "the run's manifest names no session"),
         ({"sessions": ["TSLA"]}, "a session of the run's manifest is no object"),
-        ({"mode": 7}, "the run's manifest has `mode` is 7; it should be of type str"),
+        ({"sessions": [{"symbol": "TSLA"}]}, "`session` of a session of the run's manifest is missing"),
+        ({"mode": 7}, "`mode` of the run's manifest is 7, not of type str"),
     ],
 )
 def test_a_manifest_of_another_shape_is_refused(run, change, found):

@@ -1,0 +1,285 @@
+"""Plays generated days through the engine as a replay does, and counts what they showed."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+from law_sessions import FEATURES, SYMBOL, Day, S, make_day
+
+from scalpcli.core.engine import Engine, Setup
+from scalpcli.core.market_state import Kernel, MarketState
+from scalpcli.model.fees import schedule_for
+from scalpcli.model.params import (
+    Blackout,
+    ExitParams,
+    GateParams,
+    Params,
+    ReplayParams,
+    RiskParams,
+    ScalpConfig,
+    SelectionParams,
+    SimulatedBrokerParams,
+)
+from scalpcli.model.row import RowBatch
+from scalpcli.runtime.compiler import load_kernel
+from scalpcli.runtime.journal import SessionJournal
+from scalpcli.runtime.runner import Runner
+from scalpcli.runtime.simulated_broker import Latencies, SimulatedBroker
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A day and the settings it is played with."""
+
+    day: Day
+    params: Params
+    drawn_ms: tuple[tuple[float, float], ...] = ()
+    blackouts: tuple[Blackout, ...] = ()
+
+
+@dataclass(frozen=True)
+class Played:
+    """What came of a case: journal lines, the same as records, whoever wrote them, trace rows."""
+
+    lines: list[bytes]
+    records: list[Record]
+    journal: SessionJournal
+    trace: Any
+
+    def of(self, *kinds: str) -> list[Record]:
+        """Records of some kinds, in order."""
+        return [record for record in self.records if record["kind"] in kinds]
+
+
+compiled = functools.cache(load_kernel)
+
+
+def play(case: Case, *, hot: Kernel | None = None, cuts: Iterable[int] = (), trace: bool = False) -> Played:
+    """Play a case.
+
+    Args:
+        case: What is played.
+        hot: The kernel; the compiled one unless given.
+        cuts: Rows before which the input is cut into batches, in any order.
+        trace: Whether to keep what every instant saw.
+    """
+    day, params, kernel = case.day, case.params, hot or compiled()
+    setup = Setup(
+        params, SYMBOL, day.session, day.instruments, schedule_for(day.session.date), case.blackouts, synthetic=True
+    )
+    blocks: list[Any] = []
+    market = MarketState(params, day.session, day.instruments, kernel, blocks.append if trace else None)
+    engine = Engine(setup, market, kernel)
+    latencies = Latencies(params.simulated_broker, np.array(case.drawn_ms) if case.drawn_ms else None)
+    broker = SimulatedBroker(params.simulated_broker, day.session, engine.view, latencies)
+    journal = SessionJournal(engine, day.session.date, SYMBOL)
+    engine.start()
+    Runner(engine, market, broker, day.notes, journal.step).run(batches(day.columns, cuts))
+    market.flush_trace()
+    engine.finish(day.session.close_ns)
+    journal.step()
+    seen = np.concatenate(blocks) if blocks else np.zeros((0, 0))
+    return Played(journal.lines, [json.loads(line) for line in journal.lines], journal, seen)
+
+
+def batches(columns: dict[str, Any], cuts: Iterable[int]) -> list[RowBatch]:
+    """The rows, cut before each of `cuts`; cuts that coincide give batches without rows."""
+    whole = RowBatch.from_columns(columns)
+    edges = [0, *sorted(cuts), len(whole.ts_recv_ns)]
+    return [whole.slice(start, stop) for start, stop in zip(edges[:-1], edges[1:], strict=True)]
+
+
+# --- what is played ----------------------------------------------------------------------------------------
+
+
+def scalp_configs() -> st.SearchStrategy[ScalpConfig]:
+    """Thresholds low enough that a few minutes hold triggers of every kind, and limits tight enough to refuse."""
+    return st.builds(
+        ScalpConfig,
+        eval_interval_ms=st.sampled_from([200, 0, 250, 1000]),
+        momentum_threshold_pct=st.sampled_from([0.1, 0.06, 0.16]),
+        momentum_window_seconds=st.sampled_from([10, 5, 20]),
+        momentum_confirm_window_seconds=st.just(3),
+        volume_spike_ratio=st.sampled_from([0.0, 1.0, 1.5]),
+        vwap_volume_ratio=st.just(0.0),
+        volume_confirm_window_s=st.just(10),
+        volume_baseline_min_s=st.just(20),
+        volume_source=st.sampled_from(["stock", "stock", "options", "both"]),
+        price_source=st.sampled_from(["trade", "trade", "mid"]),
+        velocity_windows_seconds=st.just((3, 10)),
+        vwap_far_s=st.just(5),
+        vwap_first_minutes=st.just(1),
+        level_rearm_s=st.just(5),
+        level_min_age_s=st.just(20),
+        opening_range_minutes=st.just(1),
+        breakout_hold_ms=st.sampled_from([0, 1000]),
+        min_sweep_contracts=st.just(100),
+        max_hold_minutes=st.sampled_from([0.5, 0.1, 2.0]),
+        take_profit_pct=st.sampled_from([12.0, 5.0, 40.0]),
+        stop_loss_pct=st.sampled_from([6.0, 3.0, 15.0]),
+        max_daily_scalps=st.sampled_from([50, 8, 3]),
+        max_concurrent_scalps=st.sampled_from([1, 2, 3]),
+        scalp_position_size_pct=st.sampled_from([5.0, 30.0, 0.2]),
+        min_signal_interval_seconds=st.sampled_from([5.0, 0.0, 30.0]),
+        cooldown_after_loss_minutes=st.sampled_from([0.2, 0.0, 1.0]),
+        signal_patience_ms=st.sampled_from([2000, 0, 5000]),
+        max_spread_pct=st.sampled_from([8.0, 5.0, 2.0]),
+        max_contract_price=st.sampled_from([5.0, 2.0]),
+        confidence_min=st.sampled_from([0, 0, 40]),
+        confidence_max=st.sampled_from([100, 100, 80]),
+    )
+
+
+def gate_params() -> st.SearchStrategy[GateParams]:
+    """Windows that leave most of a short day open."""
+    return st.builds(
+        GateParams,
+        underlying_silence_ms_max=st.sampled_from([3000, 500]),
+        underlying_price_age_ms_max=st.sampled_from([6000, 1000]),
+        option_silence_ms_max=st.sampled_from([3000, 300]),
+        option_quote_age_ms_max=st.sampled_from([20_000, 2000]),
+        underlying_spread_pct_max=st.sampled_from([0.5, 0.01]),
+        ask_size_min=st.sampled_from([1, 5]),
+        theta_hold_pct_max=st.sampled_from([0.0, 0.0, 0.5]),
+        first_entry_minutes=st.sampled_from([0.5, 0.0]),
+        last_entry_before_close_minutes=st.sampled_from([2.5, 1.0]),
+        gap_quiet_s=st.sampled_from([10.0, 0.0]),
+        halt_quiet_s=st.sampled_from([10.0, 0.0]),
+        daily_loss_usd_max=st.sampled_from([0.0, 0.0, 1000.0]),
+        loss_streak_max=st.sampled_from([0, 0, 4]),
+    )
+
+
+def exit_params() -> st.SearchStrategy[ExitParams]:
+    """Every way out."""
+    return st.builds(
+        ExitParams,
+        stop_confirm_ms=st.sampled_from([300, 0, 2000]),
+        reversal_enabled=st.booleans(),
+        reversal_window_seconds=st.just(5),
+        reversal_after_s=st.just(4.0),
+        stalled_after_minutes=st.sampled_from([0.0, 0.2]),
+        trailing_stop_pct=st.sampled_from([0.0, 0.0, 4.0]),
+        flatten_before_close_minutes=st.sampled_from([2.0, 0.5]),
+    )
+
+
+def risk_params() -> st.SearchStrategy[RiskParams]:
+    """Orders that are re-priced often."""
+    return st.builds(
+        RiskParams,
+        starting_equity_usd=st.sampled_from([100_000.0, 3000.0]),
+        contracts_max=st.sampled_from([100, 3]),
+        displayed_size_share_pct=st.sampled_from([100.0, 50.0]),
+        slippage_budget_pct=st.sampled_from([5.0, 1.0]),
+        reprice_after_ms=st.sampled_from([1000, 300]),
+        entry_reprices_max=st.sampled_from([2, 0, 4]),
+        exit_reprices_max=st.sampled_from([50, 4]),
+    )
+
+
+def all_params() -> st.SearchStrategy[Params]:
+    """Settings of every section that decides."""
+    return st.builds(
+        Params,
+        scalp=scalp_configs(),
+        gates=gate_params(),
+        selection=st.builds(
+            SelectionParams,
+            delta_min=st.just(0.15),
+            delta_max=st.sampled_from([0.6, 0.4]),
+            greeks_source=st.sampled_from(["auto", "computed"]),
+            min_volume_today=st.sampled_from([0, 0, 40]),
+        ),
+        exits=exit_params(),
+        risk=risk_params(),
+        simulated_broker=st.builds(
+            SimulatedBrokerParams,
+            order_latency_ms=st.sampled_from([250.0, 0.0, 1500.0]),
+            report_latency_ms=st.sampled_from([50.0, 0.0, 400.0]),
+            quote_age_ms_max=st.sampled_from([20_000, 3000]),
+            seed=st.integers(0, 9),
+        ),
+        replay=st.builds(ReplayParams, gaps=st.sampled_from(["flatten", "ignore"])),
+    )
+
+
+def days(minutes: tuple[int, ...] = (9, 15), nonce: str = "") -> st.SearchStrategy[Day]:
+    """Days with any of the features."""
+    return st.builds(
+        make_day,
+        st.integers(0, 2**32 - 1),
+        minutes=st.sampled_from(minutes),
+        features=st.sets(st.sampled_from(FEATURES), min_size=2, max_size=8).map(sorted),
+        nonce=st.just(nonce),
+    )
+
+
+@st.composite
+def cases(draw: st.DrawFn, minutes: tuple[int, ...] = (9, 15)) -> Case:
+    """A day, its settings, sometimes drawn latencies, sometimes a blackout."""
+    day = draw(days(minutes))
+    times_ms = st.tuples(st.sampled_from([0.0, 40.0, 700.0]), st.sampled_from([0.0, 15.0, 900.0]))
+    drawn_ms = draw(st.just(()) | st.lists(times_ms, min_size=1, max_size=5).map(tuple))
+    begin = day.session.open_ns + draw(st.integers(0, 8 * 60)) * S
+    blackout = Blackout("a speech", begin, begin + 60 * S)
+    return Case(day, draw(all_params()), drawn_ms, draw(st.sampled_from([(), (), (blackout,)])))
+
+
+# --- what was seen -----------------------------------------------------------------------------------------
+
+
+class Seen:
+    """Counts over all examples of one test, so that a law that was never put to the test fails it."""
+
+    def __init__(self, law: str) -> None:
+        self.law = law
+        self.counts: Counter[str] = Counter()
+        self.refusals: Counter[str] = Counter()
+        self.exits: Counter[str] = Counter()
+
+    def add(self, played: Played, **more: int) -> None:
+        """Count what one run showed."""
+        self.counts.update(record["kind"] for record in played.records)
+        self.counts.update(runs=1, **more)
+        self.refusals.update(record["gate"] for record in played.of("refusal"))
+        self.exits.update(record["reason"] for record in played.of("exit"))
+        self.counts["partial_fill"] += sum(
+            1
+            for order, fill in _first_fills(played)
+            if fill["filled"] < order["quantity"]
+        )
+        self.counts["reprice"] += sum(order["reason"] in ("reprice", "remainder") for order in played.of("order"))
+
+    def check(self, *needed: str, at_least: int = 1) -> None:
+        """Print the counts; fail where too little happened for the law to mean anything.
+
+        Args:
+            needed: Counts, gates or exit reasons that must have been seen.
+            at_least: How often each of them.
+        """
+        everything = self.counts + self.refusals + self.exits
+        summary = f"{self.law}: {dict(self.counts)}\n  refusals {dict(self.refusals)}\n  exits {dict(self.exits)}"
+        print(summary)
+        assert self.counts["trigger"] >= 30, summary
+        assert self.counts["trade"] >= 10, summary
+        assert len(self.refusals) >= 5, summary
+        missing = [name for name in needed if everything[name] < at_least]
+        assert not missing, f"not seen often enough: {missing}\n{summary}"
+
+
+def _first_fills(played: Played) -> Iterable[tuple[Record, Record]]:
+    orders = {order["order_id"]: order for order in played.of("order")}
+    for fill in played.of("fill"):
+        if fill["filled"] == fill["quantity"]:
+            yield orders[fill["order_id"]], fill

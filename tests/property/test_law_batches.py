@@ -1,0 +1,74 @@
+"""Laws 1 and 2: the same input gives the same journal, however rows are cut and however the kernel runs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from law_play import Case, Seen, all_params, cases, compiled, days, play
+
+from scalpcli.core.market_state import InterpretedKernel
+
+QUICK = settings(max_examples=25, derandomize=True, deadline=None, database=None)
+LONG = settings(
+    max_examples=400, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+)  # fmt: skip
+LENGTHS = pytest.mark.parametrize("length", [QUICK, pytest.param(LONG, marks=pytest.mark.full)], ids=["quick", "long"])
+
+
+def ties(case: Case) -> list[int]:
+    """Rows received at the same time as the one before them."""
+    received = case.day.columns["ts_recv_ns"]
+    return (np.flatnonzero(received[1:] == received[:-1]) + 1).tolist()
+
+
+@LENGTHS
+def test_law_1_rows_may_be_cut_anywhere(length: settings) -> None:
+    """Live hands the engine single rows and replay large blocks; both must decide alike, byte for byte."""
+    seen = Seen("law 1")
+
+    @length
+    @given(case=cases(), shares=st.lists(st.floats(0.0, 1.0), max_size=60))
+    def decides_alike(case: Case, shares: list[float]) -> None:
+        rows = len(case.day.columns["kind"])
+        some = [int(share * rows) for share in shares]
+
+        whole = play(case)
+        others = {
+            "again": play(case),
+            "some cuts": play(case, cuts=some),
+            "inside ties": play(case, cuts=ties(case)),
+            "row by row": play(case, cuts=range(1, rows)),
+        }
+
+        seen.add(whole, cuts_in_ties=len(ties(case)))
+        for how, other in others.items():
+            assert other.lines == whole.lines, how
+
+    decides_alike()
+
+    seen.check("cuts_in_ties", "partial_fill", "reprice", "gap", "halt", at_least=5)
+
+
+@LENGTHS
+def test_law_2_compiled_and_interpreted_kernels_agree(length: settings) -> None:
+    """One source runs as machine code and as plain Python: same journal, same trackers to the last bit."""
+    seen = Seen("law 2")
+
+    @settings(length, max_examples=length.max_examples // 2)
+    @given(case=st.builds(Case, days(minutes=(6, 8)), all_params()))
+    def agree(case: Case) -> None:
+        machine = play(case, hot=compiled(), trace=True)
+        plain = play(case, hot=InterpretedKernel(), trace=True)
+
+        seen.add(machine, instants=len(machine.trace))
+        assert machine.lines == plain.lines
+        assert machine.trace.shape == plain.trace.shape
+        known = ~np.isnan(machine.trace)
+        assert np.array_equal(known, ~np.isnan(plain.trace))
+        assert np.array_equal(machine.trace[known].view(np.int64), plain.trace[known].view(np.int64))
+
+    agree()
+
+    seen.check("instants", at_least=1000)
