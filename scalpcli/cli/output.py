@@ -162,9 +162,7 @@ def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> Any:
     from rich.text import Text
 
     has_heads = any(column.head.strip() for column in columns)
-    table = Table(
-        box=box.SIMPLE_HEAD, show_header=has_heads, pad_edge=False, show_edge=False, collapse_padding=True
-    )
+    table = Table(box=box.SIMPLE_HEAD, show_header=has_heads, pad_edge=False, show_edge=False, collapse_padding=True)
     for column in columns:
         right = _is_numeric(rows, column.name) if column.right is None else column.right
         # A number cut in two would be read as another number; words may fold.

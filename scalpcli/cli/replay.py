@@ -37,14 +37,12 @@ def replay(
     jobs: Annotated[int | None, typer.Option(help="Sessions replayed at one time")] = None,
     speed: Annotated[float, typer.Option(min=0.0, help="Times real time; 0 = as fast as it goes")] = 0.0,
     until: Annotated[str, typer.Option(metavar="HH:MM[:SS]", help="Stop at this New York time")] = "",
-    triggers_only: Annotated[bool, typer.Option("--triggers-only", help="Write triggers down only; no chain needed")] = False,
+    triggers_only: Annotated[
+        bool, typer.Option("--triggers-only", help="Write triggers down only; no chain needed")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Folder that receives the run")] = None,
-    trace: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Every instant's trackers as Parquet")
-    ] = None,
-    check: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Exit 5 unless these decisions come out")
-    ] = None,
+    trace: Annotated[Path | None, typer.Option(metavar="FILE", help="Every instant's trackers as Parquet")] = None,
+    check: Annotated[Path | None, typer.Option(metavar="FILE", help="Exit 5 unless these decisions come out")] = None,
     update: Annotated[bool, typer.Option("--update", help="With --check: bless the decisions instead")] = False,
     require: Annotated[
         list[str] | None, typer.Option(metavar="EXPR", help="Exit 5 unless it holds, like 'win_rate>=55'; repeatable")
@@ -73,8 +71,12 @@ def replay(
     from scalpcli.cli.replay_checks import check_blessed, check_flat, check_requirements_of
     from scalpcli.cli.replay_print import print_run
     from scalpcli.config import Flag, load
+    from scalpcli.report.require import parse_requirement
     from scalpcli.runtime.replay import ReplayOptions
 
+    for text in require or []:
+        # A typo is told before any work is done.
+        parse_requirement(text)
     flags = {
         "simulated_broker.order_latency_ms": Flag("--latency-ms", latency_ms),
         "fees.schedule": Flag("--fees", fees),
@@ -180,7 +182,7 @@ def _write(
         "timings_s": timings_s,
         "peak_rss_mb": round(peak_kb / 1024, 1),
     }
-    manifest = run_manifest(results, loaded.params, tuple(loaded.blackouts), facts)
+    manifest = run_manifest(results, loaded.params, facts)
     run_dir = write_run(Path(loaded.params.replay.out), results, manifest)
     written_s = clock.seconds() - started_s
     timings_s |= {"write": written_s, "total": timings_s["total"] + written_s}

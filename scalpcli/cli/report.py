@@ -33,7 +33,7 @@ def report(
     runs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[RUN]...",
+            metavar="RUN",
             help="Run folders, folders that hold runs, or globs of either  [default: the latest run in runs]",
             show_default=False,
         ),

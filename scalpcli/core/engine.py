@@ -52,6 +52,7 @@ class Setup:
         mode: `replay`, `shadow`, `paper` or `live`.
         synthetic: Whether the rows were made up.
         triggers_only: Write triggers down and go no further; no chain is needed.
+        latencies_digest: Digest of the latencies that are drawn from, where they are.
     """
 
     params: Params
@@ -63,15 +64,21 @@ class Setup:
     mode: str = REPLAY
     synthetic: bool = False
     triggers_only: bool = False
+    latencies_digest: str = ""
+
+    @property
+    def config_digest(self) -> str:
+        """Digest of everything but the rows that can change a decision."""
+        return config_digest(self.params, self.blackouts, self.latencies_digest)
 
 
-def config_digest(params: Params, blackouts: tuple[Blackout, ...]) -> str:
+def config_digest(params: Params, blackouts: tuple[Blackout, ...], latencies_digest: str = "") -> str:
     """Digest of every setting that can change a decision: all but how tapes are written and replays run."""
     settings = dataclasses.asdict(params)
     del settings["tape"]
     settings["replay"] = {"gaps": params.replay.gaps}
-    # A file is known by its name alone: where it lies decides nothing.
-    settings["simulated_broker"]["latency_file"] = params.simulated_broker.latency_file.rpartition("/")[2]
+    # What a file holds decides, not where it lies.
+    settings["simulated_broker"]["latency_file"] = latencies_digest
     # Where the blackouts came from decides nothing; which they are does.
     del settings["gates"]["blackout_file"]
     settings["blackouts"] = [dataclasses.asdict(blackout) for blackout in blackouts]
@@ -112,7 +119,7 @@ class Engine:
             "mode": setup.mode,
             "open_ns": setup.session.open_ns,
             "close_ns": setup.session.close_ns,
-            "config_digest": config_digest(setup.params, setup.blackouts),
+            "config_digest": setup.config_digest,
             "synthetic": setup.synthetic,
             "starting_equity_e4": self.ledger.starting_equity_e4,
         }
@@ -213,6 +220,12 @@ class Engine:
         elif note.kind == notes.VOLUME_PROFILE:
             self._market.set_volume_profile(body["volumes"])
         elif note.kind == notes.RUN:
+            if self._parts is not None:
+                raise DataError(
+                    "the tape's `run` note comes after one that trading needs",
+                    place=f"`notes.jsonl`, seq {note.seq}",
+                    hint="order ids carry its nonce: it must be the tape's first note",
+                )
             self._nonce = str(body["nonce"])
         elif note.kind == notes.GREEKS:
             deltas = {symbol: greeks["delta"] for symbol, greeks in body["contracts"].items() if "delta" in greeks}

@@ -153,6 +153,10 @@ class Gates:
             return _stale("underlying_price_age", price_age_ns, gates.underlying_price_age_ms_max)
         if view.has_stock_quotes:
             quote = view.underlying
+            quote_age_ns = t_ns - quote.ts_ns
+            # Contracts are priced on its mid: trades that go on do not make an old quote fresh.
+            if quote_age_ns > ms_to_ns(gates.underlying_price_age_ms_max):
+                return _stale("underlying_quote_age", quote_age_ns, gates.underlying_price_age_ms_max)
             if not 0 < quote.bid_e4 < quote.ask_e4:
                 detail = "missing side" if quote.bid_e4 <= 0 or quote.ask_e4 <= 0 else "crossed or locked"
                 return Refused("underlying_quote", False, e4_to_usd(quote.bid_e4), e4_to_usd(quote.ask_e4), detail)

@@ -82,6 +82,8 @@ TRACE_COLUMNS: Final = 7
 
 
 def _record(*fields: tuple[str, str]) -> np.dtype[Any]:
+    # NumPy's own attributes hide fields of their name when interpreted, not when compiled (`size` did).
+    assert not {name for name, _ in fields} & set(dir(np.record))
     return np.dtype(list(fields), align=True)
 
 
@@ -97,7 +99,6 @@ TRACKER: Final = _record(
     ("wake_ns", "i8"),
     ("report_instants", "i8"),
     ("watched_id", "i8"),
-    ("rows", "i8"),
     ("rare_row", "i8"),
     # Velocity.
     ("price_from_mid", "i8"),
@@ -198,7 +199,7 @@ BOOK: Final = _record(
 
 SWEEP: Final = _record(
     ("side", "i8"),
-    ("size", "i8"),
+    ("contracts", "i8"),
     ("first_event_ns", "i8"),
     ("last_event_ns", "i8"),
     ("price_levels", "i8"),

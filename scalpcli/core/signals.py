@@ -19,7 +19,7 @@ from scalpcli.core.risk import Ledger, Sized, size_entry
 from scalpcli.core.triggers import breakout_holds, momentum_holds, rejection_holds
 from scalpcli.core.view import RIGHTS, MarketView, side_name, sign_of
 from scalpcli.model.params import Params
-from scalpcli.units import e4_to_usd, ms_to_ns, s_to_ns
+from scalpcli.units import ms_to_ns, s_to_ns
 
 Emit = Callable[[int, str, dict[str, Any]], None]
 
@@ -330,9 +330,3 @@ def _signal_fields(signal: ScalpSignal, sized: Sized) -> dict[str, Any]:
         "size_capped_by": sized.capped_by,
         "eligible": chosen.eligible,
     }
-
-
-def signal_words(signal: ScalpSignal) -> str:
-    """One line about a signal for people."""
-    ask = e4_to_usd(signal.entry_price_target_e4)
-    return f"{signal.signal_type} {signal.selection.instrument.symbol} x{signal.suggested_contracts} at {ask:.2f}"

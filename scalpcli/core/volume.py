@@ -160,14 +160,14 @@ def add_to_sweep(
     ):
         side = quote_rule(price, sweep.bid_e4, sweep.ask_e4)
     if side != 0 and side == sweep.side:
-        sweep.size += size
+        sweep.contracts += size
         if price < sweep.price_min or price > sweep.price_max:
             sweep.price_levels += 1
         sweep.price_min = min(sweep.price_min, price)
         sweep.price_max = max(sweep.price_max, price)
     else:
         sweep.side = quote_rule(price, quote.bid_e4, quote.ask_e4)
-        sweep.size = size
+        sweep.contracts = size
         sweep.first_event_ns = event_ns
         sweep.price_levels = 1
         sweep.price_min = price
@@ -179,7 +179,7 @@ def add_to_sweep(
     if exchange > 0:
         sweep.exchanges |= 1 << (exchange & 63)
     sweep.last_event_ns = event_ns
-    if sweep.side == 0 or sweep.raised != 0 or sweep.size < tracker.sweep_size_min:
+    if sweep.side == 0 or sweep.raised != 0 or sweep.contracts < tracker.sweep_size_min:
         return False
     is_sweep = bool(
         sweep.price_levels >= tracker.sweep_prices_min or count_bits(sweep.exchanges) >= tracker.sweep_exchanges_min

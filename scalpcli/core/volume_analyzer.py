@@ -282,7 +282,7 @@ def _sweep_signal(contract: str, run: Any, raised_ns: int) -> SweepSignal:
     return SweepSignal(
         contract=contract,
         side="buy" if run.side > 0 else "sell",
-        contracts=int(run.size),
+        contracts=int(run.contracts),
         price_low=e4_to_usd(int(run.price_min)),
         price_high=e4_to_usd(int(run.price_max)),
         exchanges=count_bits(int(run.exchanges)),

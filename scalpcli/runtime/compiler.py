@@ -231,12 +231,13 @@ def compile_kernel() -> tuple[dict[str, Any], bytes]:
     from numba.core import cgutils, types
     from numba.extending import intrinsic, register_jitable
 
-    @intrinsic
-    def pointer(_context: Any, _address: Any) -> Any:
+    def typed_pointer(_context: Any, _address: Any) -> Any:
         def generate(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
             return builder.inttoptr(arguments[0], cgutils.voidptr_t)
 
         return types.voidptr(types.int64), generate
+
+    pointer: Any = intrinsic(typed_pointer)
 
     for module in KERNEL_MODULES:
         for function in vars(module).values():

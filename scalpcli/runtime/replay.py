@@ -7,6 +7,7 @@ several sessions to `sessions`.
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -60,6 +61,7 @@ class SessionResult:
     session: dt.date
     tape: str
     tape_digest: str
+    config_digest: str
     rows: int
     synthetic: bool
     feeds: dict[str, str]
@@ -181,6 +183,7 @@ def replay_session(
     session, manifest = tape.session, tape.manifest
     # Triggers cost nothing; days outside the fee table can still be searched for them.
     schedule = schedule_for(session.date, "none") if options.triggers_only else fee_schedule(params, session.date)
+    drawn_ms = read_latencies(params.simulated_broker.latency_file)
     setup = Setup(
         params,
         manifest.symbol,
@@ -190,11 +193,12 @@ def replay_session(
         blackouts,
         synthetic=manifest.synthetic,
         triggers_only=options.triggers_only,
+        latencies_digest="" if drawn_ms is None else hashlib.sha256(drawn_ms.tobytes()).hexdigest(),
     )
     blocks: list[NDArray[np.float64]] = []
     market = MarketState(params, session, tape.instruments, hot, blocks.append if options.trace else None)
     engine = Engine(setup, market, hot)
-    latencies = Latencies(params.simulated_broker, read_latencies(params.simulated_broker.latency_file))
+    latencies = Latencies(params.simulated_broker, drawn_ms)
     broker = SimulatedBroker(params.simulated_broker, session, engine.view, latencies)
     journal = SessionJournal(engine, session.date, manifest.symbol)
     reading = _Reading(tape_batches(tape, params, options))
@@ -213,6 +217,7 @@ def replay_session(
         session=session.date,
         tape=str(path),
         tape_digest=manifest.rows_digest,
+        config_digest=setup.config_digest,
         rows=reading.rows,
         synthetic=manifest.synthetic,
         feeds=dict(manifest.feeds),

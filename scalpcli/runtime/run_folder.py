@@ -17,8 +17,7 @@ from typing import Any, Final
 import polars as pl
 
 from scalpcli import __version__
-from scalpcli.core.engine import config_digest
-from scalpcli.model.params import Blackout, Params
+from scalpcli.model.params import Params
 from scalpcli.runtime import clock
 from scalpcli.runtime.journal import EQUITY_COLUMNS, TRADE_COLUMNS
 from scalpcli.runtime.replay import SessionResult
@@ -42,15 +41,12 @@ def tape_digest(results: Sequence[SessionResult]) -> str:
     return hashlib.sha256("\n".join(result.tape_digest for result in results).encode()).hexdigest()
 
 
-def run_manifest(
-    results: Sequence[SessionResult], params: Params, blackouts: tuple[Blackout, ...], facts: dict[str, Any]
-) -> dict[str, Any]:
+def run_manifest(results: Sequence[SessionResult], params: Params, facts: dict[str, Any]) -> dict[str, Any]:
     """What a run was played with and what came out, for people and for `report`.
 
     Args:
         results: Its sessions.
         params: All settings.
-        blackouts: Dated windows without entries.
         facts: `mode`, `command`, `timings_s`, `peak_rss_mb`.
     """
     counts = {name: sum(result.counts.get(kind, 0) for result in results) for name, kind in COUNTED.items()}
@@ -58,7 +54,7 @@ def run_manifest(
         "schema_version": RUN_SCHEMA_VERSION,
         **facts,
         "config": dataclasses.asdict(params),
-        "config_digest": config_digest(params, blackouts),
+        "config_digest": results[0].config_digest,
         "code_version": __version__,
         "seed": params.simulated_broker.seed,
         "sessions": [

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -266,9 +266,12 @@ def _band_usd(spec: SyntheticSpec) -> float:
 
 def _walk(away: Floats, decay: Floats, shocks: Floats, begin: int, end: int) -> None:
     """Fill `away` from step `begin` to `end`; one step after another, since each needs the one before."""
-    pairs = zip(decay[begin:end].tolist(), shocks[begin:end].tolist(), strict=True)
-    path = accumulate(pairs, lambda here, step: here * step[0] + step[1], initial=float(away[begin]))  # type: ignore[arg-type,index,misc]
-    away[begin : end + 1] = np.fromiter(path, np.float64, end - begin + 1)
+    here = float(away[begin])
+    path = [here]
+    for kept, shock in zip(decay[begin:end].tolist(), shocks[begin:end].tolist(), strict=True):
+        here = here * kept + shock
+        path.append(here)
+    away[begin : end + 1] = path
 
 
 def _plant(shocks: Floats, burst: Burst, move_usd: float, rng: np.random.Generator) -> None:

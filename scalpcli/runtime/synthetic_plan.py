@@ -247,4 +247,5 @@ def pick(rng: np.random.Generator, weights: NDArray[np.float64], count: int) -> 
     """`count` indices drawn with probabilities proportional to `weights`."""
     edges = np.cumsum(weights)
     # The last edge is left out: rounding must not put a draw behind the last index.
-    return np.searchsorted(edges[:-1], rng.random(count) * edges[-1], side="right")
+    drawn: NDArray[np.intp] = np.searchsorted(edges[:-1], rng.random(count) * edges[-1], side="right")
+    return drawn

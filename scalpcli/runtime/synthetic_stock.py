@@ -122,7 +122,7 @@ class StockRows:
         rows = empty_columns(count)
         us = event_times(rng, count, begin_s, rate, 1.8, 60)
         what = self._conditions(rng, us)
-        volume_per_s = count / max(1.0, np.count_nonzero(rate)) * MEAN_SHARES
+        volume_per_s = count / max(1, int(np.count_nonzero(rate))) * MEAN_SHARES
         auctions = self._place_auctions(us, what, begin_s)
         # Sold out of sequence: a price of some seconds ago, reported now.
         late = (what == self._text_index["@Z"]) & (us > (PREMARKET_S + 5) * US_PER_S)

@@ -314,7 +314,9 @@ def as_arrays(frame: pl.DataFrame, columns: Sequence[str]) -> tuple[dict[str, ND
     for name, values in block.items():
         if values.dtype != COLUMNS[name]:
             # Polars hands out floats with NaN where a value is absent.
-            return block, Fault(int(np.isnan(values).argmax()), f"absent {name}", f"`{name}` is absent; no value may be")
+            return block, Fault(
+                int(np.isnan(values).argmax()), f"absent {name}", f"`{name}` is absent; no value may be"
+            )
     return block, None
 
 

@@ -196,9 +196,9 @@ def _plain_columns(tape: Tape) -> dict[str, pl.Expr]:
         **{name: pl.from_epoch(f"{name}_ns", time_unit="ns").dt.replace_time_zone("UTC") for name in _TIMES},
         "kind": _look_up("kind", KIND_NAMES),
         "symbol": pl.when(pl.col("kind") < GAP).then(_look_up("instrument_id", symbols)),
-        "price": pl.when(_IS_PRICED).then(pl.col("price_e4") / E4_PER_USD),
-        "bid": pl.when(_HAS_BID).then(pl.col("price_e4") / E4_PER_USD),
-        "ask": pl.when(_HAS_ASK).then(pl.col("ask_e4") / E4_PER_USD),
+        "price": pl.when(_IS_PRICED).then(_usd("price_e4")),
+        "bid": pl.when(_HAS_BID).then(_usd("price_e4")),
+        "ask": pl.when(_HAS_ASK).then(_usd("ask_e4")),
         "size": pl.when(_IS_TRADE).then("size"),
         "bid_size": pl.when(_HAS_BID).then("size"),
         "ask_size": pl.when(_HAS_ASK).then("ask_size"),
@@ -208,6 +208,13 @@ def _plain_columns(tape: Tape) -> dict[str, pl.Expr]:
         "conditions": _look_up("conditions", conditions),
         "trade_id": pl.when(_IS_TRADE).then("trade_id"),
     }
+
+
+def _usd(column: str) -> pl.Expr:
+    # Polars divides by a constant as it multiplies by its reciprocal: 400.0125 came out as 400.01250000000005.
+    return pl.col(column).map_batches(
+        lambda values: pl.Series(values.to_numpy() / E4_PER_USD), return_dtype=pl.Float64, is_elementwise=True
+    )
 
 
 def _look_up(numbers: str | pl.Expr, words: Mapping[int, str]) -> pl.Expr:

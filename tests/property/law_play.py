@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from law_sessions import FEATURES, SYMBOL, Day, S, make_day
 
@@ -234,6 +236,18 @@ def cases(draw: st.DrawFn, minutes: tuple[int, ...] = (9, 15)) -> Case:
     begin = day.session.open_ns + draw(st.integers(0, 8 * 60)) * S
     blackout = Blackout("a speech", begin, begin + 60 * S)
     return Case(day, draw(all_params()), drawn_ms, draw(st.sampled_from([(), (), (blackout,)])))
+
+
+def lengths(quick: int, long: int) -> Any:
+    """Runs a test on a fixed number of always the same examples, and on more and other ones under `full`."""
+    plain = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    return pytest.mark.parametrize(
+        "length",
+        [
+            pytest.param(settings(plain, max_examples=quick, derandomize=True), id="quick"),
+            pytest.param(settings(plain, max_examples=long), id="long", marks=pytest.mark.full),
+        ],
+    )
 
 
 # --- what was seen -----------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.scenario.world import AT_ONCE, BOUGHT, BOUGHT_AT_ONCE, CALL, PUT, TO_THE_CLOSE, market, perform
+from tests.scenario.world import AT_ONCE, BOUGHT, BOUGHT_AT_ONCE, BURST, CALL, PUT, TO_THE_CLOSE, market, perform
 
 
 def test_a_burst_becomes_a_trade_that_ends_at_its_target():
@@ -23,7 +23,7 @@ def test_a_burst_becomes_a_trade_that_ends_at_its_target():
 
 def test_a_fall_buys_a_put():
     """The same jump downwards is a burst of the put side and buys the put."""
-    script = market(up=False).option("P400", "10:31:10.1", 1.82, 1.86)
+    script = market(jumps={BURST: -1.0}).option("P400", "10:31:10.1", 1.82, 1.86)
 
     told = script.play(**AT_ONCE)
 
@@ -254,21 +254,20 @@ def test_momentum_that_turns_ends_a_position():
 
 
 def test_momentum_is_not_asked_before_ten_seconds_held():
-    """The same turn after five seconds waits until ten seconds are over."""
+    """It has turned seven seconds after the fill; the exit waits until ten are over."""
     script = market()
-    for second in range(5, 30):
-        script.print(f"10:31:{second:02d}.5", 400.7)
+    for second in range(7, 20):
         script.print(f"10:31:{second:02d}", 400.7)
 
-    told = script.play(exits={"reversal_enabled": True}, **AT_ONCE)
+    told = script.play(exits={"reversal_enabled": True, "reversal_window_seconds": 5}, **AT_ONCE)
 
     assert told == [
         *BOUGHT_AT_ONCE,
-        "10:31:15.000 exit MOMENTUM_REVERSED: -0.074813 against -0.05, bid 1.36",
-        "10:31:15.000 order 0x1 sell 10 C400 at 1.36 (MOMENTUM_REVERSED)",
-        "10:31:15.000 accepted 0x1",
-        "10:31:15.000 fill 0x1 10 at 1.36 of :15.000, 0 held",
-        "10:31:15.000 trade 10 C400 MOMENTUM_REVERSED -40.00",
+        "10:31:10.000 exit MOMENTUM_REVERSED: -0.074813 against -0.05, bid 1.36",
+        "10:31:10.000 order 0x1 sell 10 C400 at 1.36 (MOMENTUM_REVERSED)",
+        "10:31:10.000 accepted 0x1",
+        "10:31:10.000 fill 0x1 10 at 1.36 of :10.000, 0 held",
+        "10:31:10.000 trade 10 C400 MOMENTUM_REVERSED -40.00",
     ]
 
 

@@ -30,7 +30,7 @@ from scalpcli.model import note as notes
 from scalpcli.model import row
 from scalpcli.model.decision import DECISION_FIELDS, Decision
 from scalpcli.model.fees import schedule_for
-from scalpcli.model.instrument import Instrument, TickRule, parse_occ
+from scalpcli.model.instrument import Instrument, TickRule
 from scalpcli.model.note import Note
 from scalpcli.model.params import Blackout, Params
 from scalpcli.model.session import Session, at_ns, ns_to_new_york, session_of
@@ -155,9 +155,7 @@ class Script:
         self.numbers = {each.label: number for number, each in enumerate(self.contracts, start=1)}
         self.rows: list[tuple[int, dict[str, Any]]] = []
         self.notes: list[tuple[int, str, dict[str, Any]]] = []
-        deltas = {
-            each.instrument(0).symbol: {"delta": each.delta} for each in self.contracts if each.delta is not None
-        }
+        deltas = {each.instrument(0).symbol: {"delta": each.delta} for each in self.contracts if each.delta is not None}
         self.note("10:29:00", notes.GREEKS, {"source": "test", "contracts": deltas})
 
     def _add(self, at: str, kind: int, **fields: int) -> None:
@@ -202,6 +200,11 @@ class Script:
             self._add(end, row.GAP, size=channels, flags=row.GAP_END)
         return self
 
+    def gap_learned(self, at: str, channels: int = row.CHANNEL_OPTION_QUOTES) -> Script:
+        """A blindness that is over when we learn of it."""
+        self._add(at, row.GAP, size=channels, flags=row.GAP_BEGIN | row.GAP_END)
+        return self
+
     def note(self, at: str, kind: str, body: dict[str, Any]) -> Script:
         """A cold row."""
         self._add(at, row.COLD)
@@ -229,27 +232,28 @@ class Script:
 
 def market(
     *contracts: Contract,
-    at: str = BURST,
-    up: bool = True,
+    jumps: dict[str, float] | None = None,
     quote: tuple[float, float] | None = (1.36, 1.40),
     sizes: tuple[int, int] = (50, 50),
 ) -> Script:
-    """A stock at 400 that trades every second and jumps a quarter percent once; every contract quoted alike.
+    """A stock at 400 that trades every second and jumps a dollar, a quarter percent; every contract quoted alike.
 
     Args:
         contracts: The chain; a call and a put at 400 with the target delta unless told.
-        at: When the stock jumps, on a whole second.
-        up: Whether it jumps up.
+        jumps: By how many dollars it jumps when, on whole seconds; one dollar up at 10:31:00 unless told.
         quote: Bid and ask of every contract from 10:30 on; `None` = no contract is quoted.
         sizes: Contracts shown at bid and ask.
     """
     script = Script(*contracts)
-    after = 401.0 if up else 399.0
+    steps = {BURST: 1.0} if jumps is None else jumps
+    price = 400.0
+    script.stock("10:30:00.5", price - 0.01, price + 0.01)
     for number in range(1, 600):
-        ts_ns = SESSION.open_ns + number * 1_000_000_000
-        text = ns_to_new_york(ts_ns)
-        script.print(text, after if ts_ns >= clock(at) else 400.0)
-    script.stock("10:30:00.5", 399.99, 400.01).stock(at, after - 0.01, after + 0.01)
+        text = ns_to_new_york(SESSION.open_ns + number * 1_000_000_000)[:8]
+        if text in steps:
+            price += steps[text]
+            script.stock(text, price - 0.01, price + 0.01)
+        script.print(text, price)
     for contract in script.contracts if quote else ():
         script.option(contract.label, "10:30:00.6", *(quote or (0.0, 0.0)), sizes)
     return script
@@ -279,6 +283,7 @@ def perform(
     until: str = "10:32",
     latencies_ms: list[tuple[float, float]] | None = None,
     batch_rows: int = 0,
+    triggers_only: bool = False,
     **sections: dict[str, Any],
 ) -> Played:
     """Play a script.
@@ -291,16 +296,18 @@ def perform(
         until: Where to stop; `TO_THE_CLOSE` = after it.
         latencies_ms: Order and report latencies to draw from.
         batch_rows: How many rows are handed in at a time; 0 = all.
+        triggers_only: As `Setup.triggers_only`.
         sections: Settings laid over `QUIET`.
     """
     settings = params(**sections)
     instruments = (Instrument(0, SYMBOL), *(each.instrument(n) for n, each in enumerate(script.contracts, start=1)))
     hot = InterpretedKernel()
-    setup = Setup(settings, SYMBOL, SESSION, instruments, schedule_for(DAY, fees), blackouts, mode, synthetic=True)
+    setup = Setup(settings, SYMBOL, SESSION, instruments, schedule_for(DAY, fees), blackouts, mode, True, triggers_only)
     state = MarketState(settings, SESSION, instruments, hot)
     engine = Engine(setup, state, hot)
     drawn = None if latencies_ms is None else np.array(latencies_ms, np.float64)
-    broker = SimulatedBroker(settings.simulated_broker, SESSION, engine.view, Latencies(settings.simulated_broker, drawn))
+    at_market = settings.simulated_broker
+    broker = SimulatedBroker(at_market, SESSION, engine.view, Latencies(at_market, drawn))
     journal = SessionJournal(engine, DAY, SYMBOL)
     decisions: list[Decision] = []
     take = engine.take_decisions

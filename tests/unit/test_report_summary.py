@@ -103,16 +103,16 @@ def test_sharpe_of_days_counts_days_without_trades(run):
 
 
 def test_one_session_in_two_runs_is_one_day(tmp_path):
-    """The same tape replayed with two settings must not double the days a ratio rests on."""
+    """A day's return is over the equity of all its sessions: 400 of 200,000, then -300 of 100,000."""
     first, second = RunBuilder(tmp_path, "a"), RunBuilder(tmp_path, "b")
-    for run, net_usd in ((first, 300.0), (second, 100.0)):
-        run.session("2026-11-19").trade(net_usd)
-        run.session("2026-11-20").trade(-net_usd)
+    first.session("2026-11-19").trade(300.0)
+    first.session("2026-11-20").trade(-300.0)
+    second.session("2026-11-19").trade(100.0)
 
     found = figures_of(first, second)
 
-    assert (found["runs"], found["sessions"], found["days"], found["trades"]) == (2, 4, 2, 4)
-    assert found["sharpe_days"] == pytest.approx(0.0)
+    assert (found["runs"], found["sessions"], found["days"], found["trades"]) == (2, 3, 2, 3)
+    assert found["sharpe_days"] == pytest.approx(math.sqrt(252) * -0.05 / math.sqrt(0.125))
 
 
 def test_drawdown_is_of_the_worst_session_and_starts_anew_each_day(run):

@@ -282,11 +282,17 @@ hint: import or record the session again; `scalpcli tape info` tells what wrote 
         (lambda value: value.update(rows=-1), "`rows` of the manifest is -1, not of type int"),
         (lambda value: value.update(conditions=["", 7]), "`conditions` of the manifest holds 7, not of type str"),
         (lambda value: value["files"].pop("notes.jsonl"), "the manifest has no digest of `notes.jsonl`"),
-        (lambda value: value["files"].update({"rows.parquet": 5}), "the manifest's digest of `rows.parquet` is incomplete"),
+        (
+            lambda value: value["files"].update({"rows.parquet": 5}),
+            "the manifest's digest of `rows.parquet` is incomplete",
+        ),
         (lambda value: value["quality"].pop("coverage_pct"), "the manifest has no usable `quality.coverage_pct`"),
         (lambda value: value["quality"]["gaps"].pop("count"), "the manifest has no usable `quality.gaps.count`"),
         (lambda value: value.pop("schema_version"), "the manifest has no `schema_version`; a tape has a whole number"),
-        (lambda value: value.update(schema_version="1"), "the manifest has `schema_version` '1'; a tape has a whole number"),
+        (
+            lambda value: value.update(schema_version="1"),
+            "the manifest has `schema_version` '1'; a tape has a whole number",
+        ),
         (lambda value: value.update(rows=12), "the file has 3000 rows, the manifest says 12"),
     ],
 )
@@ -417,7 +423,10 @@ def test_every_flipped_byte_is_an_error_and_none_a_crash(folder):
         ('{"seq": 1}', "this is not a note"),
         ('{"seq": 7, "ts_recv_ns": 1, "kind": "run", "body": {}}', "the note has `seq` 7; in its place stands 1"),
         ('{"seq": 1, "ts_recv_ns": 1, "kind": "diary", "body": {}}', "the note's kind `diary` is unknown"),
-        ('{"seq": 1, "ts_recv_ns": 1, "kind": "run", "body": 3}', "the note's kind `run` is unknown, or its body is no"),
+        (
+            '{"seq": 1, "ts_recv_ns": 1, "kind": "run", "body": 3}',
+            "the note's kind `run` is unknown, or its body is no",
+        ),
     ],
 )
 def test_a_line_that_is_no_note_is_told_by_its_number(folder, line, found):

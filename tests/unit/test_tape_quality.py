@@ -60,7 +60,13 @@ def test_gaps_are_not_covered():
 
 def test_overlapping_gaps_of_several_channels_count_once():
     """One outage is one gap, though each channel reports it at its own time."""
-    rows = [trade(0), gap(100, 200, CHANNEL_STOCK_TRADES), gap(150, 260, CHANNEL_OPTION_QUOTES), gap(300, 310), trade(23_400)]
+    rows = [
+        trade(0),
+        gap(100, 200, CHANNEL_STOCK_TRADES),
+        gap(150, 260, CHANNEL_OPTION_QUOTES),
+        gap(300, 310),
+        trade(23_400),
+    ]
 
     assert summary(rows)["gaps"] == {"count": 2, "seconds": 170.0, "longest_s": 160.0}
 

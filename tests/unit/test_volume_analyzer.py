@@ -1,0 +1,529 @@
+"""Volume by hand: values of definitions section 4, and the engine's own."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+
+import pytest
+from hand_rows import (
+    CALL_SYMBOL,
+    KERNELS,
+    MS,
+    OPEN,
+    OTHER_SYMBOL,
+    SESSION,
+    after,
+    batch,
+    instants,
+    kernel,
+    moment,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scalpcli import ScalpConfig, SweepSignal, VolumeAnalyzer
+from scalpcli.core import volume_analyzer
+from scalpcli.core.layout import PRINTS_START
+from scalpcli.core.market_state import MarketState
+from scalpcli.errors import DataError, UsageError
+from scalpcli.model.instrument import Instrument
+from scalpcli.model.params import Params
+from scalpcli.model.row import AUCTION, LAST, LATE, MULTI_LEG, OPTION_QUOTE, OPTION_TRADE, VOLUME
+
+MINUTE = 60
+
+
+def analyzer(*trades: tuple[float, int], hot: str = "interpreted", **arguments) -> VolumeAnalyzer:
+    """An analyzer fed with (seconds after the open, contracts) of one call."""
+    made = VolumeAnalyzer(hot=kernel(hot), **arguments)
+    for seconds, contracts in trades:
+        made.add_trade(CALL_SYMBOL, contracts, after(seconds))
+    return made
+
+
+def quoted(bid: float = 2.00, ask: float = 2.10, **arguments) -> VolumeAnalyzer:
+    """An analyzer that knows a quote of one call at the open."""
+    made = VolumeAnalyzer(**arguments)
+    made.add_quote(CALL_SYMBOL, bid, ask, OPEN)
+    return made
+
+
+def trade(fed: VolumeAnalyzer, at_ms: int, contracts: int, price: float | None, **arguments) -> None:
+    fed.add_trade(CALL_SYMBOL, contracts, after(at_ms / 1000), price, **arguments)
+
+
+# --- ratio -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("hot", KERNELS)
+def test_ratio_is_the_windows_pace_against_the_pace_before_it(hot):
+    """100 contracts in the 5 minutes before the window, 150 in the 5 of the window: one and a half times."""
+    fed = analyzer((10, 60), (4 * MINUTE, 40), (6 * MINUTE, 100), (10 * MINUTE, 50), hot=hot)
+
+    ratio = fed.get_volume_ratio(CALL_SYMBOL)
+
+    assert ratio == 1.5
+
+
+def test_a_shorter_window_has_a_baseline_of_its_own():
+    """In the last minute 50 contracts; in the 9 minutes before it 200."""
+    fed = analyzer((10, 60), (4 * MINUTE, 40), (6 * MINUTE, 100), (10 * MINUTE, 50))
+
+    ratio = fed.get_volume_ratio(CALL_SYMBOL, 1)
+
+    assert ratio == (50 / 60.0) / (200 / 540.0)
+
+
+def test_a_print_at_the_start_of_the_window_belongs_to_the_baseline():
+    """The window is open on its left: a print exactly five minutes ago is before it."""
+    fed = analyzer((5 * MINUTE, 100), (10 * MINUTE, 50))
+
+    ratio = fed.get_volume_ratio(CALL_SYMBOL)
+
+    assert ratio == 0.5
+
+
+def test_the_window_slides_on_while_nothing_trades():
+    """At 16 minutes nothing has traded for five, and zero is a number."""
+    fed = analyzer((1 * MINUTE, 100), (10 * MINUTE, 50))
+
+    ratio = fed.get_volume_ratio(CALL_SYMBOL, 5, after(16 * MINUTE))
+
+    assert ratio == 0.0
+
+
+def test_the_ratio_stands_at_the_last_time_stamp_of_any_contract():
+    """Another contract's trade at 16 minutes shows that this one has been silent."""
+    fed = analyzer((1 * MINUTE, 100), (10 * MINUTE, 50))
+    fed.add_trade(OTHER_SYMBOL, 1, after(16 * MINUTE))
+
+    ratio = fed.get_volume_ratio(CALL_SYMBOL)
+
+    assert ratio == 0.0
+
+
+def test_the_ratio_is_unknown_before_two_windows_of_session():
+    """Five minutes of baseline, then five of window."""
+    fed = analyzer((1, 100), (9 * MINUTE, 50))
+
+    ratios = [fed.get_volume_ratio(CALL_SYMBOL, 5, after(seconds)) for seconds in (599.999, 600)]
+
+    assert ratios == [None, 0.5]
+
+
+def test_the_ratio_of_a_short_window_is_unknown_before_the_least_baseline():
+    """`volume_baseline_min_s` is 300 s; shorter when the config says so."""
+    trades, at = ((1, 100), (2 * MINUTE, 50)), after(3 * MINUTE)
+    usual, short = analyzer(*trades), analyzer(*trades, config=ScalpConfig(volume_baseline_min_s=60))
+
+    ratios = usual.get_volume_ratio(CALL_SYMBOL, 1, at), short.get_volume_ratio(CALL_SYMBOL, 1, at)
+
+    assert ratios == (None, 0.0)
+
+
+def test_the_ratio_is_unknown_where_nothing_traded_before_the_window():
+    """A contract without a past has no usual volume."""
+    fed = analyzer((14 * MINUTE, 500))
+
+    ratios = fed.get_volume_ratio(CALL_SYMBOL, 5, after(15 * MINUTE)), fed.get_volume_ratio(OTHER_SYMBOL)
+
+    assert ratios == (None, None)
+
+
+def test_contracts_are_told_apart():
+    """The other contract's burst is not this one's."""
+    fed = VolumeAnalyzer()
+    for seconds, contracts, others in ((60, 100, 10), (9 * MINUTE, 100, 90)):
+        fed.add_trade(CALL_SYMBOL, contracts, after(seconds))
+        fed.add_trade(OTHER_SYMBOL, others, after(seconds))
+
+    ratios = [fed.get_volume_ratio(contract, 5, after(10 * MINUTE)) for contract in (CALL_SYMBOL, OTHER_SYMBOL)]
+
+    assert ratios == [1.0, 9.0]
+
+
+def test_prints_outside_the_session_are_not_counted():
+    """What traded before the open is no baseline; at the open it is."""
+    fed = VolumeAnalyzer()
+    fed.add_trade(CALL_SYMBOL, 900, OPEN - dt.timedelta(microseconds=1))
+    fed.add_trade(CALL_SYMBOL, 100, OPEN)
+    fed.add_trade(CALL_SYMBOL, 100, after(9 * MINUTE))
+
+    ratio = fed.get_volume_ratio(CALL_SYMBOL, 5, after(10 * MINUTE))
+
+    assert ratio == 1.0
+
+
+def test_a_print_without_the_volume_flag_is_not_counted():
+    """A cancelled print moved nothing."""
+    fed = analyzer((60, 100))
+    fed.add_trade(CALL_SYMBOL, 500, after(9 * MINUTE), flags=0)
+
+    ratio = fed.get_volume_ratio(CALL_SYMBOL, 5, after(10 * MINUTE))
+
+    assert ratio == 0.0
+
+
+def test_a_question_changes_no_answer():
+    """Other windows and later moments first, then the usual window now."""
+    trades = ((60, 100), (6 * MINUTE, 30), (10 * MINUTE, 50))
+    asked, plain = analyzer(*trades), analyzer(*trades)
+
+    asked.get_volume_ratio(CALL_SYMBOL, 0.5, after(40 * MINUTE))
+    asked.get_volume_ratio(CALL_SYMBOL, 30, after(90 * MINUTE))
+
+    assert asked.get_volume_ratio(CALL_SYMBOL) == plain.get_volume_ratio(CALL_SYMBOL) == 0.8
+
+
+def test_the_ring_lets_go_of_what_no_window_needs():
+    """Twelve thousand prints, ten a second, need no more room than the longest window of them."""
+    fed = VolumeAnalyzer(window_minutes_max=1, hot=kernel("compiled"))
+
+    for number in range(12_000):
+        fed.add_trade(CALL_SYMBOL, 1 + (number >= 11_700), after(number / 10))
+
+    assert len(fed._contracts[CALL_SYMBOL].feed.state.option_prints) == 2 * PRINTS_START
+    assert fed.get_volume_ratio(CALL_SYMBOL, 0.5) == pytest.approx(2.0, rel=1e-3)
+
+
+def test_a_given_session_sets_the_open():
+    """The calendar is asked only where no session is given."""
+    late = type(SESSION)(SESSION.date, SESSION.open_ns + 10 * MINUTE * 10**9, SESSION.close_ns, is_early_close=False)
+    fed = VolumeAnalyzer(session=late)
+    fed.add_trade(CALL_SYMBOL, 100, after(11 * MINUTE))
+    fed.add_trade(CALL_SYMBOL, 100, after(19 * MINUTE))
+
+    ratio = fed.get_volume_ratio(CALL_SYMBOL, 5, after(20 * MINUTE))
+
+    assert ratio == 1.0
+
+
+# --- sweeps ------------------------------------------------------------------------------------------------
+
+
+def test_a_sweep_buys_through_two_prices_at_once():
+    """60 and 40 contracts at and above the ask, 40 ms apart; the signal carries what it saw."""
+    fed = quoted()
+    trade(fed, 1000, 60, 2.10, exchange="C")
+    trade(fed, 1040, 40, 2.15, exchange="N")
+
+    sweep = fed.detect_sweep()
+
+    assert sweep == SweepSignal(CALL_SYMBOL, "buy", 100, 2.10, 2.15, 2, after(1.0), after(1.04))
+
+
+def test_a_sweep_below_the_bid_sells():
+    """The side is told by the quote."""
+    fed = quoted()
+    trade(fed, 1000, 60, 2.00)
+    trade(fed, 1010, 60, 1.95)
+
+    sweep = fed.detect_sweep()
+
+    assert sweep is not None
+    assert (sweep.side, sweep.contracts) == ("sell", 120)
+
+
+def test_a_sweep_at_one_price_touches_three_exchanges():
+    """Two exchanges are a large order, three are a sweep."""
+    fed = quoted()
+    found = []
+
+    for at_ms, exchange in ((1000, "C"), (1010, "N"), (1020, "P")):
+        trade(fed, at_ms, 50, 2.10, exchange=exchange)
+        found.append(fed.detect_sweep())
+
+    assert [sweep and sweep.exchanges for sweep in found] == [None, None, 3]
+
+
+NO_SWEEP = {
+    "too few contracts": [(1000, 60, 2.10, {}), (1040, 39, 2.15, {})],
+    "a pause of more than 50 ms": [(1000, 60, 2.10, {}), (1051, 60, 2.15, {})],
+    "between bid and ask": [(1000, 60, 2.10, {}), (1040, 60, 2.05, {})],
+    "a sale in between": [(1000, 60, 2.10, {}), (1010, 5, 2.00, {}), (1040, 60, 2.15, {})],
+    "one price on two exchanges": [(1000, 60, 2.10, {"exchange": "C"}), (1040, 60, 2.10, {"exchange": "N"})],
+    "a multi-leg print": [(1000, 60, 2.10, {}), (1040, 60, 2.15, {"flags": VOLUME | MULTI_LEG})],
+    "a late print": [(1000, 60, 2.10, {}), (1040, 60, 2.15, {"flags": VOLUME | LATE})],
+    "an auction": [(1000, 60, 2.10, {}), (1040, 60, 2.15, {"flags": VOLUME | AUCTION})],
+    "no price": [(1000, 60, 2.10, {}), (1040, 60, None, {})],
+    "more than 500 ms in all": [(1000 + 50 * k, 9, 2.10 + 0.05 * (k == 11), {}) for k in range(12)],
+}
+
+
+@pytest.mark.parametrize("prints", NO_SWEEP.values(), ids=NO_SWEEP.keys())
+def test_what_is_no_sweep(prints):
+    """Each leaves one condition of a sweep unmet."""
+    fed = quoted()
+    for at_ms, contracts, price, more in prints:
+        trade(fed, at_ms, contracts, price, **more)
+
+    sweep = fed.detect_sweep()
+
+    assert sweep is None
+
+
+def test_without_a_quote_no_side_can_be_told():
+    """An absent bid and ask claim nothing."""
+    fed = quoted(bid=0.0, ask=0.0)
+    trade(fed, 1000, 60, 2.10)
+    trade(fed, 1010, 60, 2.15)
+
+    sweep = fed.detect_sweep()
+
+    assert sweep is None
+
+
+def test_a_run_is_judged_by_the_quote_before_its_first_print():
+    """The quote that the run itself lifts does not turn its second print into a sale."""
+    fed = quoted()
+    trade(fed, 1000, 60, 2.10)
+    fed.add_quote(CALL_SYMBOL, 2.30, 2.40, after(1.005))
+    trade(fed, 1010, 60, 2.20)
+
+    sweep = fed.detect_sweep()
+
+    assert sweep is not None
+    assert sweep.side == "buy"
+
+
+def test_a_sweep_is_told_once_and_with_what_it_has_grown_to():
+    """Three more prints of the run add to it until somebody asks, and raise no other."""
+    fed = quoted()
+    for number in range(5):
+        trade(fed, 1000 + 10 * number, 60, 2.10 + 0.05 * number)
+
+    sweeps = [fed.detect_sweep(), fed.detect_sweep()]
+    trade(fed, 1050, 60, 2.40)
+    sweeps.append(fed.detect_sweep())
+
+    assert sweeps == [SweepSignal(CALL_SYMBOL, "buy", 300, 2.10, 2.30, 0, after(1.0), after(1.01)), None, None]
+
+
+def test_a_sweep_that_is_too_small_waits_until_it_has_grown():
+    """Raised at 120, told at 250 to whoever asks for so many."""
+    fed = quoted()
+    found = []
+
+    for number, contracts in enumerate((60, 60, 130)):
+        trade(fed, 1000 + 10 * number, contracts, 2.10 + 0.05 * number)
+        found.append(fed.detect_sweep(250))
+
+    assert [sweep and sweep.contracts for sweep in found] == [None, None, 250]
+
+
+def test_sweeps_are_told_oldest_first():
+    """Of two contracts, in the order in which they were raised."""
+    fed = quoted()
+    fed.add_quote(OTHER_SYMBOL, 1.00, 1.10, after(0.5))
+    for at_ms, contract, price in ((1000, OTHER_SYMBOL, 1.10), (1010, OTHER_SYMBOL, 1.15), (1020, CALL_SYMBOL, 2.10)):
+        fed.add_trade(contract, 60, after(at_ms / 1000), price)
+    fed.add_trade(CALL_SYMBOL, 60, after(1.03), 2.15)
+
+    sweeps = [fed.detect_sweep(), fed.detect_sweep()]
+
+    assert [sweep and sweep.contract for sweep in sweeps] == [OTHER_SYMBOL, CALL_SYMBOL]
+
+
+def test_sweeps_nobody_asks_for_are_dropped_and_counted(monkeypatch):
+    """Of three with room for two, the oldest goes."""
+    monkeypatch.setattr(volume_analyzer, "SWEEPS_KEPT_MAX", 2)
+    fed = quoted()
+    for number in range(3):
+        trade(fed, 1000 * (number + 1), 60, 2.10)
+        trade(fed, 1000 * (number + 1) + 10, 60 + number, 2.15)
+
+    sweeps = [fed.detect_sweep(), fed.detect_sweep(), fed.detect_sweep()]
+
+    assert [sweep and sweep.contracts for sweep in sweeps] == [121, 122, None]
+    assert fed.sweeps_dropped == 1
+
+
+# --- what is refused ---------------------------------------------------------------------------------------
+
+NAIVE = dt.datetime(2026, 11, 20, 14, 30)  # noqa: DTZ001 - what is refused
+
+
+@pytest.mark.parametrize(
+    ("volume", "timestamp", "error", "found"),
+    [
+        (1, NAIVE, UsageError, "the time stamp datetime.datetime(2026, 11, 20, 14, 30) has no time zone"),
+        (
+            1,
+            after(9),
+            DataError,
+            "the time stamp 2026-11-20T14:30:09+00:00 lies before the last one, 2026-11-20T14:30:10+00:00",
+        ),
+        (
+            1,
+            after(3 * 86_400),
+            DataError,
+            "2026-11-23T14:30:00+00:00 belongs to 2026-11-23, the session served is that of 2026-11-20",
+        ),
+        (-1, after(11), DataError, "the volume is -1, not a whole number from 0 to 2147483647"),
+        (2**31, after(11), DataError, "the volume is 2147483648, not a whole number from 0 to 2147483647"),
+        (1.5, after(11), DataError, "the volume is 1.5, not a whole number from 0 to 2147483647"),
+        (math.nan, after(11), DataError, "the volume is nan, not a whole number from 0 to 2147483647"),
+    ],
+)
+def test_what_is_no_trade_is_refused_and_changes_nothing(volume, timestamp, error, found):
+    """The message says what was found; the analyzer goes on from the trade before."""
+    fed = analyzer((10, 100))
+
+    with pytest.raises(error) as refused:
+        fed.add_trade(OTHER_SYMBOL, volume, timestamp)
+
+    assert refused.value.found == found
+    assert refused.value.hint
+    assert (fed.last_ns, list(fed._contracts)) == (SESSION.open_ns + 10_000 * MS, [CALL_SYMBOL])
+
+
+def test_a_price_that_is_none_is_refused():
+    """A trade at nothing and a quote below nothing."""
+    fed = quoted()
+
+    with pytest.raises(DataError) as no_price:
+        trade(fed, 1000, 1, 0.0)
+    with pytest.raises(DataError) as no_bid:
+        fed.add_quote(CALL_SYMBOL, -0.01, 2.0, after(1))
+
+    assert no_price.value.found == "the price is 0.0, outside its limits: 0.0001 to 900719925474 USD"
+    assert no_bid.value.found == "the bid is -0.01, outside its limits: 0.0001 to 900719925474 USD"
+
+
+def test_a_day_without_a_session_is_refused():
+    """The calendar names its neighbours."""
+    fed = VolumeAnalyzer()
+
+    with pytest.raises(DataError) as refused:
+        fed.add_trade(CALL_SYMBOL, 1, after(86_400))
+
+    assert refused.value.found == "2026-11-21 is a weekend: the New York Stock Exchange has no session that day"
+
+
+def test_a_question_about_the_past_is_refused():
+    """What stood before the last time stamp is not kept."""
+    fed = analyzer((10, 100))
+
+    with pytest.raises(UsageError) as refused:
+        fed.get_volume_ratio(CALL_SYMBOL, 5, after(9))
+
+    assert refused.value.found.startswith("asked about 2026-11-20T14:30:09+00:00, before the last time stamp")
+
+
+@pytest.mark.parametrize("window", [0, -1, 30.5, math.nan])
+def test_a_window_that_is_not_kept_is_refused(window):
+    """Prints are kept for `window_minutes_max`."""
+    fed = analyzer((10, 100))
+
+    with pytest.raises(UsageError) as refused:
+        fed.get_volume_ratio(CALL_SYMBOL, window)
+
+    assert refused.value.found == f"the window is {window} minutes, outside its limits: above 0, at most 30.0"
+
+
+def test_a_sweep_smaller_than_those_raised_cannot_be_asked_for():
+    """Runs are raised from `min_sweep_contracts` on."""
+    fed = quoted()
+
+    with pytest.raises(UsageError) as refused:
+        fed.detect_sweep(50)
+
+    assert refused.value.found == "min_contracts is 50, below the size at which sweeps are raised: 100"
+    assert refused.value.hint == "write VolumeAnalyzer(ScalpConfig(min_sweep_contracts=50))"
+
+
+def test_more_contracts_and_exchanges_than_are_followed_are_refused(monkeypatch):
+    """Both have a bound; what is known goes on."""
+    monkeypatch.setattr(volume_analyzer, "CONTRACTS_MAX", 1)
+    monkeypatch.setattr(volume_analyzer, "EXCHANGES_MAX", 1)
+    fed = quoted()
+    trade(fed, 1000, 1, 2.10, exchange="C")
+
+    with pytest.raises(UsageError) as contract:
+        fed.add_trade(OTHER_SYMBOL, 1, after(2))
+    with pytest.raises(UsageError) as exchange:
+        trade(fed, 2000, 1, 2.10, exchange="N")
+    trade(fed, 2000, 1, 2.10, exchange="C")
+
+    assert contract.value.found == f"`{OTHER_SYMBOL}` would be one contract more than are followed: 1"
+    assert exchange.value.found == "`N` would be one exchange more than are told apart: 1"
+
+
+# --- the engine's own answers --------------------------------------------------------------------------------
+
+INSTRUMENTS = (Instrument(0, "TSLA"), Instrument(1, CALL_SYMBOL, right="C"), Instrument(2, OTHER_SYMBOL, right="P"))
+SYMBOLS = {1: CALL_SYMBOL, 2: OTHER_SYMBOL}
+GAPS_MS = st.sampled_from((0, 0, 1, 200, 1000, 5000, 20_000))
+
+
+@pytest.mark.parametrize("hot", KERNELS)
+@settings(deadline=None, max_examples=20)
+@given(prints=st.lists(st.tuples(GAPS_MS, st.sampled_from((1, 2)), st.integers(0, 500)), min_size=1, max_size=50))
+def test_ratios_are_the_engines(hot, prints):
+    """With one contract a side, the ratio of the side is the ratio of the contract, at every instant."""
+    at_ms, rows = 0, []
+    for gap_ms, contract, size in prints:
+        at_ms += gap_ms
+        fields = {"kind": OPTION_TRADE, "instrument_id": contract, "price_e4": 20_000, "flags": LAST | VOLUME}
+        rows.append({"at_ms": at_ms, "size": size} | fields)
+    config = ScalpConfig(
+        eval_interval_ms=1000, volume_source="options", volume_confirm_window_s=15, volume_baseline_min_s=20
+    )
+    market = MarketState(Params(scalp=config), SESSION, INSTRUMENTS, kernel(hot))
+    fed = VolumeAnalyzer(config, SESSION, hot=kernel(hot))
+    waiting, until_ns = list(rows), SESSION.open_ns + (at_ms + 40_000) * MS
+
+    for instant in instants(market, batch(rows), until_ns):
+        t_ns = int(instant.instant_ns)
+        while waiting and SESSION.open_ns + waiting[0]["at_ms"] * MS <= t_ns:
+            row = waiting.pop(0)
+            fed.add_trade(SYMBOLS[row["instrument_id"]], row["size"], after(row["at_ms"] / 1000), 2.0)
+        engine = [float(side.ratio) for side in market.state.option_sides]
+        by_hand = [fed.get_volume_ratio(contract, 0.25, moment(t_ns)) for contract in SYMBOLS.values()]
+
+        assert by_hand == [None if math.isnan(ratio) else ratio for ratio in engine]
+
+
+SWEEP_ROWS = st.lists(
+    st.tuples(
+        st.sampled_from((0, 5, 30, 50, 51)),
+        st.sampled_from((1, 2)),
+        st.sampled_from(("trade", "trade", "trade", "quote")),
+        st.integers(0, 8),
+        st.sampled_from((5, 40, 60, 100)),
+        st.integers(0, 4),
+    ),
+    min_size=4,
+    max_size=40,
+)
+
+
+@pytest.mark.parametrize("hot", KERNELS)
+@settings(deadline=None, max_examples=40)
+@given(events=SWEEP_ROWS)
+def test_sweeps_are_the_engines(hot, events):
+    """Row by row, the same contract, side and moment."""
+    config = ScalpConfig(volume_source="options")
+    market = MarketState(Params(scalp=config), SESSION, INSTRUMENTS, kernel(hot))
+    fed = VolumeAnalyzer(config, hot=kernel(hot))
+    at_ms, counts = 1000, {1: (0, 0), 2: (0, 0)}
+
+    for gap_ms, contract, kind, ticks, size, exchange in events:
+        at_ms += gap_ms
+        bid_e4, at = 20_000 + 500 * ticks, after(at_ms / 1000)
+        row = {"at_ms": at_ms, "instrument_id": contract, "price_e4": bid_e4, "size": size}
+        if kind == "quote":
+            row |= {"kind": OPTION_QUOTE, "ask_e4": bid_e4 + 1000}
+            fed.add_quote(SYMBOLS[contract], bid_e4 / 1e4, (bid_e4 + 1000) / 1e4, at)
+        else:
+            row |= {"kind": OPTION_TRADE, "flags": LAST | VOLUME, "exchange": exchange}
+            fed.add_trade(SYMBOLS[contract], size, at, bid_e4 / 1e4, exchange=str(exchange) if exchange else "")
+        list(instants(market, batch([row]), SESSION.open_ns + at_ms * MS - 1))
+        before, side = counts[contract], market.state.option_sides[contract - 1]
+        counts[contract] = (int(side.sweeps), int(side.sell_sweeps))
+        sweep = fed.detect_sweep()
+
+        raised = {(1, 0): "buy", (0, 1): "sell"}.get((counts[contract][0] - before[0], counts[contract][1] - before[1]))
+        told = None if sweep is None else (sweep.contract, sweep.side, sweep.timestamp)
+        assert told == (None if raised is None else (SYMBOLS[contract], raised, at))
