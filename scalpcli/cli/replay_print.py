@@ -90,7 +90,6 @@ def summary(manifest: dict[str, Any], results: Sequence[SessionResult], run_dir:
 
 
 def _trade_row(trade: dict[str, Any], *, with_day: bool) -> dict[str, Any]:
-    right = "C" if trade["side"] == "call" else "P"
     held_s = round(trade["held_s"])
     clock = ns_to_new_york(trade["opened_ns"])[:8]
     same_day = "" if trade["dte"] == 0 else f" +{trade['dte']}d"
