@@ -68,15 +68,14 @@ def replay(
     if not tapes:
         raise typer.BadParameter("name at least one tape", ctx=ctx, param_hint="TAPES")
     from scalpcli.cli.output import say
-    from scalpcli.cli.replay_checks import check_blessed, check_flat, check_requirements_of
+    from scalpcli.cli.replay_checks import check_asked, check_blessed, check_days, check_flat, check_requirements_of
     from scalpcli.cli.replay_print import print_run
     from scalpcli.config import Flag, load
-    from scalpcli.report.require import parse_requirement
     from scalpcli.runtime.replay import ReplayOptions
 
-    for text in require or []:
-        # A typo is told before any work is done.
-        parse_requirement(text)
+    # What cannot be meant is told before any work is done.
+    check_asked(check, trace, require or [], update=update)
+    first, last = check_days(first, last)
     flags = {
         "simulated_broker.order_latency_ms": Flag("--latency-ms", latency_ms),
         "fees.schedule": Flag("--fees", fees),
@@ -161,8 +160,10 @@ def _check_lookahead(loaded: Loaded, results: Sequence[SessionResult], options: 
 def _write_trace(results: Sequence[SessionResult], path: Path) -> None:
     import polars as pl
 
-    tables = [result.trace for result in results if result.trace is not None]
-    pl.concat(tables).write_parquet(path)
+    from scalpcli.runtime.run_folder import replace_file
+
+    table = pl.concat([result.trace for result in results if result.trace is not None])
+    replace_file(path, table.write_parquet)
 
 
 def _write(
@@ -170,20 +171,27 @@ def _write(
 ) -> tuple[dict[str, Any], Path]:
     import resource
 
-    from scalpcli.runtime import clock
     from scalpcli.runtime.run_folder import run_manifest, write_run
 
-    started_s = clock.seconds()
-    timings_s |= {"write": 0.0}
     peak_kb = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     facts = {
         "mode": "replay",
-        "command": [ctx.command_path, *(str(value) for value in ctx.params.get("tapes") or [])],
+        "command": _command_line(ctx),
         "timings_s": timings_s,
         "peak_rss_mb": round(peak_kb / 1024, 1),
     }
     manifest = run_manifest(results, loaded.params, facts)
-    run_dir = write_run(Path(loaded.params.replay.out), results, manifest)
-    written_s = clock.seconds() - started_s
-    timings_s |= {"write": written_s, "total": timings_s["total"] + written_s}
-    return manifest, run_dir
+    return manifest, write_run(Path(loaded.params.replay.out), results, manifest)
+
+
+def _command_line(ctx: typer.Context) -> list[str]:
+    """The words of this call: its tapes, then every option that was not left at its default."""
+    words = [ctx.command_path]
+    for param in sorted(ctx.command.params, key=lambda param: param.param_type_name != "argument"):
+        value = ctx.params.get(param.name or "")
+        if not value or value == param.default:
+            continue
+        flag = [param.opts[0]] if param.param_type_name == "option" else []
+        for each in value if isinstance(value, list) else [value]:
+            words += flag if each is True else [*flag, str(each)]
+    return words

@@ -10,6 +10,7 @@ from typing import Any
 from scalpcli.cli.options import Format
 from scalpcli.cli.output import Column, emit, emit_object, say
 from scalpcli.model.session import ns_to_new_york
+from scalpcli.runtime.journal import TRADE_COLUMNS
 from scalpcli.runtime.replay import SessionResult
 from scalpcli.runtime.run_folder import tape_digest
 
@@ -43,7 +44,7 @@ def print_run(
         return
     trades = [row for result in results for row in result.trades.to_dicts()]
     if form is not Format.TABLE:
-        emit(trades, form)
+        emit(trades, form, columns=[Column(name) for name in TRADE_COLUMNS])
         return
     found = summary(manifest, results, run_dir)
     made_up = "  SYNTHETIC" if found["synthetic"] else ""

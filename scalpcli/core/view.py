@@ -54,7 +54,7 @@ class MarketView:
 
     @property
     def _tracker(self) -> Any:
-        return self._market.state.tracker[0]
+        return self._market.tracker
 
     @property
     def lane(self) -> Any:
@@ -68,36 +68,36 @@ class MarketView:
     @property
     def price_e4(self) -> float:
         """`P`: what velocity is measured on; nan when there is none."""
-        return float(self._tracker.price)
+        return float(self._tracker["price"])
 
     @property
     def vwap_e4(self) -> float:
         """VWAP; nan when there is none."""
-        return float(self._tracker.vwap)
+        return float(self._tracker["vwap"])
 
     @property
     def sigma_e4(self) -> float:
         """Standard deviation of VWAP; nan when there is none."""
-        return float(self._tracker.sigma)
+        return float(self._tracker["sigma"])
 
     @property
     def momentum_pct(self) -> float:
         """Velocity of the momentum window at the last instant, percent; nan = unknown."""
-        return float(self._market.state.windows[self._tracker.momentum_window].velocity_pct)
+        return float(self._market.state.windows[self._tracker["momentum_window"]].velocity_pct)
 
     @property
     def confirm_pct(self) -> float:
         """Velocity of the short window at the last instant."""
-        return float(self._market.state.windows[self._tracker.confirm_window].velocity_pct)
+        return float(self._market.state.windows[self._tracker["confirm_window"]].velocity_pct)
 
     @property
     def reversal_pct(self) -> float:
         """Velocity of the reversal window at the last instant."""
-        return float(self._market.state.windows[self._tracker.reversal_window].velocity_pct)
+        return float(self._market.state.windows[self._tracker["reversal_window"]].velocity_pct)
 
     def volume_ratio(self, right: int) -> float:
         """The ratio that confirms this side at the last instant; nan = unknown."""
-        return side_ratio(self._tracker, self._market.state.option_sides, right)
+        return side_ratio(self._market.state.tracker[0], self._market.state.option_sides, right)
 
     def last_sweep_ns(self, right: int) -> int:
         """When the last buying sweep of this right was seen."""
@@ -110,10 +110,8 @@ class MarketView:
 
     def quote(self, instrument_id: int) -> Quote:
         """The quote of one instrument."""
-        stands = self._market.state.book[instrument_id]
-        return Quote(
-            int(stands.bid_e4), int(stands.ask_e4), int(stands.bid_size), int(stands.ask_size), int(stands.quote_ns)
-        )
+        # A quote's fields come first in a book record, in this order.
+        return Quote(*self._market.book[instrument_id].item()[: len(Quote._fields)])
 
     @property
     def underlying(self) -> Quote:
@@ -133,7 +131,7 @@ class MarketView:
     @property
     def underlying_price_ns(self) -> int:
         """When the price that stands was received."""
-        return int(self._tracker.price_ns)
+        return int(self._tracker["price_ns"])
 
     @property
     def spot_e4(self) -> float:
@@ -141,29 +139,29 @@ class MarketView:
         quote = self.underlying
         if quote.is_valid:
             return (quote.bid_e4 + quote.ask_e4) / 2.0
-        last = int(self._market.state.book[UNDERLYING_ID].last_e4)
+        last = int(self._market.book[UNDERLYING_ID]["last_e4"])
         return float(last) if last > 0 else math.nan
 
     def channel_last_ns(self, channel: int) -> int:
         """Last row of one channel."""
-        return int(self._market.state.channels[channel].last_ns)
+        return int(self._market.channels[channel]["last_ns"])
 
     def is_halted(self, instrument_id: int) -> bool:
         """Whether trading of it stands still."""
-        return bool(self._market.state.book[instrument_id].halted)
+        return bool(self._market.book[instrument_id]["halted"])
 
     def halt_end_ns(self, instrument_id: int) -> int:
         """When its last halt ended."""
-        return int(self._market.state.book[instrument_id].halt_end_ns)
+        return int(self._market.book[instrument_id]["halt_end_ns"])
 
     def blind_until_ns(self) -> int:
         """End of the latest gap of any channel an entry relies on; `NEVER_NS` while one lasts."""
         channels = self._market.state.channels
         return max(gap_end_ns(channels[channel]) for channel in range(CHANNELS))
 
-    def is_blind_to_options(self) -> bool:
-        """Whether the channel of option quotes has a gap now."""
-        return bool(self._market.state.channels[OPTION_QUOTES].gap_open)
+    def sees_options_since_ns(self) -> int:
+        """End of the latest gap of option quotes; `NEVER_NS` while it lasts."""
+        return gap_end_ns(self._market.state.channels[OPTION_QUOTES])
 
     def bid_extremes_e4(self, instrument_id: int) -> tuple[int, int]:
         """Lowest and highest valid bid since its watch began, or since they were restarted."""

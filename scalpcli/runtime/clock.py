@@ -19,6 +19,11 @@ def seconds() -> float:
     return time.perf_counter()
 
 
+def thread_seconds() -> float:
+    """Processor time of this thread, seconds: what it worked, whoever else ran beside it."""
+    return time.thread_time()
+
+
 class Pace:
     """Keeps a replay at `speed` times real time.
 

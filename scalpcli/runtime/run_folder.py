@@ -10,7 +10,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -77,7 +77,17 @@ def run_manifest(results: Sequence[SessionResult], params: Params, facts: dict[s
 
 
 def write_run(out: Path, results: Sequence[SessionResult], manifest: dict[str, Any]) -> Path:
-    """Write a run's folder below `out`; the folder."""
+    """Write a run's folder below `out`.
+
+    Args:
+        out: Folder of runs; made when missing.
+        results: The run's sessions.
+        manifest: As `run_manifest`; the time this takes is added to its `timings_s`.
+
+    Returns:
+        The folder.
+    """
+    started_s = clock.seconds()
     out.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=".run-", dir=out))
     try:
@@ -94,11 +104,30 @@ def write_run(out: Path, results: Sequence[SessionResult], manifest: dict[str, A
                 file.write(json.dumps(about) + "\n")
         _concat([result.trades for result in results], TRADE_COLUMNS).write_parquet(work / "trades.parquet")
         _concat([result.equity for result in results], EQUITY_COLUMNS).write_parquet(work / "equity.parquet")
+        timings_s = manifest["timings_s"]
+        written_s = clock.seconds() - started_s
+        timings_s |= {"write": written_s, "total": timings_s["total"] + written_s}
         (work / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
         work.chmod(0o755)
         return _publish(work, out, manifest["decisions_digest"][:8])
     except BaseException:
         shutil.rmtree(work, ignore_errors=True)
+        raise
+
+
+def replace_file(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file whole or not at all: to a hidden one beside it, which then takes its name.
+
+    Args:
+        path: The file.
+        write: Writes all of it to the path it is given.
+    """
+    work = path.with_name(f".{path.name}.partial")
+    try:
+        write(work)
+        work.replace(path)
+    except BaseException:
+        work.unlink(missing_ok=True)
         raise
 
 

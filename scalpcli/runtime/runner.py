@@ -92,7 +92,7 @@ class Runner:
             following, reason = self._market.advance(batch, following, due_ns, known_ns)
             if reason == END:
                 return
-            self._now_ns = due_ns if reason == UNTIL else int(self._market.state.tracker[0].now_ns)
+            self._now_ns = due_ns if reason == UNTIL else int(self._market.tracker["now_ns"])
             if reason == UNTIL:
                 self._at_time(due_ns)
             elif reason == INSTANT:
@@ -111,13 +111,13 @@ class Runner:
             self._engine.on_deadline(t_ns)
 
     def _at_quote(self) -> None:
-        instrument_id = int(self._market.state.tracker[0].watched_id)
+        instrument_id = int(self._market.tracker["watched_id"])
         if instrument_id in self._broker.watched():
             self._broker.on_quote(instrument_id, self._now_ns)
         self._engine.on_watch(instrument_id, self._now_ns)
 
     def _at_rare_row(self, batch: RowBatch) -> None:
-        row = int(self._market.state.tracker[0].rare_row)
+        row = int(self._market.tracker["rare_row"])
         t_ns = int(batch.ts_recv_ns[row])
         kind, flags = int(batch.kind[row]), int(batch.flags[row])
         if kind == STATUS:
@@ -151,9 +151,9 @@ class Runner:
             if self._watching.get(instrument_id) != watch:
                 self._market.set_watch(instrument_id, *watch)
         self._watching = watches
-        tracker = self._market.state.tracker[0]
-        tracker.wake_ns = self._engine.wake_ns()
-        tracker.report_instants = int(self._engine.wants_every_instant)
+        tracker = self._market.tracker
+        tracker["wake_ns"] = self._engine.wake_ns()
+        tracker["report_instants"] = int(self._engine.wants_every_instant)
         self._on_step()
 
 

@@ -9,6 +9,7 @@ import dataclasses
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from itertools import zip_longest
 from pathlib import Path
 
 from scalpcli.core.market_state import Kernel
@@ -19,7 +20,7 @@ from scalpcli.runtime.compiler import load_kernel
 from scalpcli.runtime.journal import decision_time_ns
 from scalpcli.runtime.manifest import Manifest
 from scalpcli.runtime.replay import ReplayOptions, SessionResult, replay_session
-from scalpcli.runtime.tape import find_tapes, read_manifest
+from scalpcli.runtime.tape import find_tape, find_tapes, read_manifest
 
 LOOKAHEAD_CUTS = 4
 
@@ -38,10 +39,8 @@ def tapes_at(places: Sequence[Path], symbol: str = "", first: str = "", last: st
     """
     found: dict[Path, Manifest] = {}
     for place in places:
-        tapes = find_tapes(place)
-        if not tapes:
-            what = "there is no tape in" if place.exists() else "there is no"
-            raise DataError(f"{what} `{place}`", hint="name the folder that holds `manifest.json`, or one above it")
+        # Where there are none, `find_tape` says why.
+        tapes = find_tapes(place) or [find_tape(place)]
         found |= {tape: read_manifest(tape) for tape in tapes}
     chosen = [
         (manifest.session, manifest.symbol, path)
@@ -74,7 +73,7 @@ def replay_all(
     jobs = min(params.replay.jobs, len(paths))
     if jobs <= 1:
         for path in paths:
-            yield replay_session(path, params, blackouts, hot, options)
+            yield _replay_one(path, params, blackouts, hot, options)
         return
     # Spawned, not forked: a fork copies locks that Polars' threads hold.
     context = multiprocessing.get_context("spawn")
@@ -91,7 +90,20 @@ def replay_all(
 def _replay_in_worker(
     path: Path, params: Params, blackouts: tuple[Blackout, ...], options: ReplayOptions
 ) -> SessionResult:
-    return replay_session(path, params, blackouts, load_kernel(), options)
+    return _replay_one(path, params, blackouts, load_kernel(), options)
+
+
+def _replay_one(
+    path: Path, params: Params, blackouts: tuple[Blackout, ...], hot: Kernel, options: ReplayOptions
+) -> SessionResult:
+    """One session; a row that stops it is named with its tape, which the engine does not know."""
+    try:
+        return replay_session(path, params, blackouts, hot, options)
+    except DataError as error:
+        if error.place and not error.place.startswith("the row "):
+            raise
+        place = f"`{path}`, {error.place}".rstrip(", ")
+        raise DataError(error.found, place=place, hint=error.hint) from None
 
 
 def check_lookahead(
@@ -114,14 +126,18 @@ def check_lookahead(
     for cut_ns in cuts:
         changed_options = dataclasses.replace(options, perturb_after_ns=cut_ns)
         changed = replay_session(path, params, blackouts, hot, changed_options).decisions.splitlines()
-        for before, after in zip(original, changed, strict=False):
-            if decision_time_ns(before) > cut_ns:
-                break
+        # The last line sums the session up: it stands after every cut.
+        pasts = [[line for line in lines[:-1] if decision_time_ns(line) <= cut_ns] for lines in (original, changed)]
+        for before, after in zip_longest(*pasts):
             compared += 1
             if before != after:
                 raise CheckFailed(
                     f"a decision moved when rows after {ns_to_new_york(cut_ns)} were changed",
                     place=f"`{path}`",
-                    hint=f"before: {before.decode()}\n      after:  {after.decode()}",
+                    hint=f"before: {_shown(before)}\n      after:  {_shown(after)}",
                 )
     return compared
+
+
+def _shown(line: bytes | None) -> str:
+    return "nothing" if line is None else line.decode()

@@ -11,7 +11,8 @@ When a simulated order fills is decided here, and nowhere else. Its assumptions:
 4. It takes no more than the size shown, and never the same size twice: while the price on that side
    stands, what was taken there stays taken; another price is other size.
 5. A one-sided quote fills on the side it has. Nothing fills on a crossed quote, a quote older than
-   `quote_age_ms_max`, while the contract or the underlying is halted, or while option quotes are blind.
+   `quote_age_ms_max`, while the contract or the underlying is halted, while option quotes are blind, or on
+   a quote from before the last halt or blindness ended.
 6. Our orders move nothing: no other participant reacts, no queue is joined, no print fills us.
 7. A limit off the tick grid, a contract past its expiry or a closed session is rejected at arrival.
 8. A cancel takes back what is unfilled when it arrives. A cancel of an ended order says nothing more.
@@ -55,11 +56,12 @@ class Latencies:
     def __init__(self, params: SimulatedBrokerParams, drawn_ms: NDArray[np.float64] | None) -> None:
         self._fixed_ns = (ms_to_ns(params.order_latency_ms), ms_to_ns(params.report_latency_ms))
         self._drawn_ms = drawn_ms
-        self._random = np.random.Generator(np.random.PCG64(params.seed))
+        # Importing NumPy's generators costs 20 ms, which only a replay with drawn latencies should pay.
+        self._random = None if drawn_ms is None else np.random.Generator(np.random.PCG64(params.seed))
 
     def next(self) -> tuple[int, int]:
         """Order and report latency of the next submission, nanoseconds."""
-        if self._drawn_ms is None:
+        if self._drawn_ms is None or self._random is None:
             return self._fixed_ns
         order_ms, report_ms = self._drawn_ms[int(self._random.integers(len(self._drawn_ms)))]
         return ms_to_ns(float(order_ms)), ms_to_ns(float(report_ms))
@@ -233,10 +235,11 @@ class SimulatedBroker:
 
     def _can_fill(self, instrument_id: int, quote: Quote) -> bool:
         is_crossed = quote.bid_e4 > 0 and quote.ask_e4 > 0 and quote.bid_e4 > quote.ask_e4
+        halted_until_ns = max(self._view.halt_end_ns(instrument_id), self._view.halt_end_ns(UNDERLYING_ID))
         return not (
             is_crossed
             or self._now_ns - quote.ts_ns > self._quote_age_ns
             or self._view.is_halted(instrument_id)
             or self._view.is_halted(UNDERLYING_ID)
-            or self._view.is_blind_to_options()
+            or quote.ts_ns < max(halted_until_ns, self._view.sees_options_since_ns())
         )

@@ -7,7 +7,8 @@ flatten time, close and expiry fall into each one; contracts are priced as if th
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator
+import functools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,8 @@ MINUTE_MS = 60_000
 STRIKES = 7
 STRIKE_STEP_E4 = 20_000
 PRICING_S = 6 * 3600.0
+HALF_SPREADS = (0.003,) * 8 + (0.008,) * 8 + (0.015,) * 3 + (0.04,)
+"""Of the fair price; one in twenty quotes is wide."""
 FEATURES = (
     "backfilled", "crossed", "gaps", "halts", "no_bid", "no_stock_quotes", "notes", "price_only", "silence", "thin",
     "worthless",
@@ -67,7 +70,8 @@ def chain() -> tuple[Instrument, ...]:
 INSTRUMENTS = chain()
 
 
-def make_day(seed: int, *, minutes: int = 12, features: Iterable[str] = FEATURES, nonce: str = "") -> Day:
+@functools.lru_cache(maxsize=16)
+def make_day(seed: int, *, minutes: int = 12, features: tuple[str, ...] = FEATURES, nonce: str = "") -> Day:
     """A day.
 
     Args:
@@ -167,10 +171,17 @@ def _chain_rows(
     """Quotes of one or two contracts at every tick, now and then a print or a sweep at the ask."""
     bidless = _bidless_spans(rng, wanted, minutes)
     rows: list[dict[str, Any]] = []
+    last: dict[int, dict[str, Any]] = {}
     for tick in ticks:
         for contract in (INSTRUMENTS[1 + int(k)] for k in rng.integers(0, len(INSTRUMENTS) - 1, 2)):
             quote = _option_quote(rng, contract, tick, wanted)
-            if any(start <= tick.at_ms < end and number in (0, contract.instrument_id) for number, start, end in bidless):
+            stood = last.get(contract.instrument_id)
+            if "thin" in wanted and stood and min(stood["price_e4"], stood["ask_e4"]) > 0 and rng.random() < 0.5:
+                # Another size at the prices that stood.
+                quote |= {name: stood[name] for name in ("price_e4", "ask_e4")}
+                quote |= {"size": max(1, quote["size"]), "ask_size": max(1, quote["ask_size"])}
+            last[contract.instrument_id] = quote
+            if any(start <= tick.at_ms < end for start, end in bidless[contract.instrument_id]):
                 quote["price_e4"] = quote["size"] = 0
             rows.append(quote)
             if rng.random() < 0.03 and quote["ask_e4"]:
@@ -189,7 +200,7 @@ def _option_quote(
     rng: np.random.Generator, contract: Instrument, tick: Tick, wanted: frozenset[str]
 ) -> dict[str, Any]:
     fair = max(fair_price(contract, float(tick.price), PRICING_S - tick.at_ms / 1000), 50.0)
-    half = max(40.0, fair * float(rng.choice([0.003, 0.008, 0.015, 0.04], p=[0.4, 0.4, 0.15, 0.05])))
+    half = max(40.0, fair * HALF_SPREADS[int(20 * rng.random())])
     bid = round_to_tick(contract.tick_rule, max(round(fair - half), 0), up=False)
     ask = round_to_tick(contract.tick_rule, round(fair + half), up=True)
     bid_size, ask_size = rng.integers(1, 9 if "thin" in wanted else 200, 2).tolist()
@@ -202,15 +213,18 @@ def _option_quote(
     }  # fmt: skip
 
 
-def _bidless_spans(rng: np.random.Generator, wanted: frozenset[str], minutes: int) -> list[tuple[int, int, int]]:
-    """Contract (0 = all), begin and end in milliseconds since the open of the times nobody bids."""
-    spans = []
+def _bidless_spans(rng: np.random.Generator, wanted: frozenset[str], minutes: int) -> dict[int, list[tuple[int, int]]]:
+    """Contract -> begin and end, in milliseconds since the open, of the times nobody bids for it."""
+    spans: dict[int, list[tuple[int, int]]] = {each.instrument_id: [] for each in INSTRUMENTS}
+    end_ms = minutes * MINUTE_MS
     if "no_bid" in wanted:
         for _ in range(2 * minutes):
-            start = int(rng.integers(0, minutes * MINUTE_MS))
-            spans.append((int(rng.integers(1, len(INSTRUMENTS))), start, start + int(rng.integers(200, 30_000))))
+            start = int(rng.integers(0, end_ms))
+            spans[int(rng.integers(1, len(INSTRUMENTS)))].append((start, start + int(rng.integers(200, 30_000))))
     if "worthless" in wanted:
-        spans.append((0, int(rng.integers(minutes * MINUTE_MS // 3, minutes * MINUTE_MS)), minutes * MINUTE_MS))
+        start = int(rng.integers(end_ms // 3, end_ms))
+        for of_contract in spans.values():
+            of_contract.append((start, end_ms))
     return spans
 
 

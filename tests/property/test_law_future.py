@@ -20,45 +20,55 @@ FUTURES = ("nothing", "other_prices", "other_day", "thinned", "calamity", "late_
 def with_future(day: Day, t_ns: int, future: str, seed: int) -> Day:
     """The same rows up to and including `t_ns`; another future after it."""
     rng = np.random.default_rng(seed)
-    rows = as_rows(day)
-    past = [one for one in rows if one["ts_recv_ns"] <= t_ns]
-    after = [one for one in rows if one["ts_recv_ns"] > t_ns]
+    past, after = split(day, t_ns)
+    columns = {name: column.copy() for name, column in after.columns.items()}
     if future == "nothing":
-        after = []
+        after = finished([], day.session)
     elif future == "other_prices":
-        for one in after:
-            for name in ("price_e4", "ask_e4"):
-                one[name] += one[name] // 1000 * 100
-            if one["kind"] != row.GAP:
-                one["size"] *= 2
+        for name in ("price_e4", "ask_e4"):
+            columns[name] += columns[name] // 1000 * 100
+        columns["size"][columns["kind"] != row.GAP] *= 2
+        after = dataclasses.replace(after, columns=columns)
     elif future == "other_day":
-        other = make_day(seed, minutes=9, features=("crossed", "gaps", "notes"))
-        after = [one for one in as_rows(other) if one["ts_recv_ns"] > t_ns]
+        after = split(make_day(seed % 3, minutes=9, features=("crossed", "gaps", "notes")), t_ns)[1]
     elif future == "thinned":
-        after = [one for one in after if one["kind"] != row.COLD and rng.random() < 0.5]
+        kept = (rng.random(len(columns["kind"])) < 0.5) & (columns["kind"] != row.COLD)
+        after = dataclasses.replace(after, columns={name: each[kept] for name, each in columns.items()}, notes=())
     elif future == "calamity":
-        after = [*_calamity(t_ns + 1), *(one for one in after if one["kind"] == row.OPTION_QUOTE)]
+        past, after = together(past, finished(_calamity(t_ns), day.session)), without_notes(after)
     elif future == "late_prints":
-        after += [_late_print(t_ns, rng) for _ in range(200)]
-    return finished(past + after, day.session)
+        past, after = together(past, finished(_late_prints(t_ns, rng), day.session)), finished([], day.session)
+    return together(past, after)
 
 
-def as_rows(day: Day) -> list[dict[str, Any]]:
-    """The rows of a day one by one, cold ones with their notes."""
-    names = list(day.columns)
-    rows = [
-        dict(zip(names, values, strict=True))
-        for values in zip(*(column.tolist() for column in day.columns.values()), strict=True)
-    ]
-    cold = (one for one in rows if one["kind"] == row.COLD)
-    for one, body in zip(cold, day.notes, strict=True):
-        one["note"] = (body.kind, body.body)
-    return rows
+def split(day: Day, t_ns: int) -> tuple[Day, Day]:
+    """The rows received up to `t_ns`, and the others."""
+    count = int(np.searchsorted(day.columns["ts_recv_ns"], t_ns, side="right"))
+    cold = int((day.columns["kind"][:count] == row.COLD).sum())
+    parts = ((slice(count), slice(cold)), (slice(count, None), slice(cold, None)))
+    return tuple(
+        dataclasses.replace(
+            day, columns={name: column[rows] for name, column in day.columns.items()}, notes=day.notes[notes]
+        )
+        for rows, notes in parts
+    )  # type: ignore[return-value]
+
+
+def together(past: Day, after: Day) -> Day:
+    """One day after the other."""
+    columns = {name: np.concatenate([past.columns[name], after.columns[name]]) for name in past.columns}
+    return dataclasses.replace(past, columns=columns, notes=past.notes + after.notes)
+
+
+def without_notes(day: Day) -> Day:
+    """The day without its cold rows."""
+    kept = day.columns["kind"] != row.COLD
+    return dataclasses.replace(day, columns={name: column[kept] for name, column in day.columns.items()}, notes=())
 
 
 def _calamity(t_ns: int) -> list[dict[str, Any]]:
-    """Right after `t`: blind, halted, crashed and killed."""
-    base = {"ts_recv_ns": t_ns, "ts_event_ns": t_ns}
+    """A nanosecond after `t`: blind, halted, crashed and killed."""
+    base = {"ts_recv_ns": t_ns + 1, "ts_event_ns": t_ns + 1}
     return [
         base | {"kind": row.STOCK_TRADE, "price_e4": 10_000, "size": 10**6, "flags": ALL_FOUR},
         base | {"kind": row.GAP, "size": row.CHANNELS_ALL, "flags": row.GAP_BEGIN},
@@ -67,14 +77,15 @@ def _calamity(t_ns: int) -> list[dict[str, Any]]:
     ]
 
 
-def _late_print(t_ns: int, rng: np.random.Generator) -> dict[str, Any]:
-    """A print that happened before `t` and is received after it."""
-    received = t_ns + 1 + int(rng.integers(0, 60 * S))
-    event = t_ns - int(rng.integers(0, 60_000)) * MS
-    return {
-        "kind": row.STOCK_TRADE, "ts_recv_ns": received, "ts_event_ns": event, "price_e4": 3_900_000,
-        "size": 5000, "flags": ALL_FOUR | row.BACKFILLED,
-    }  # fmt: skip
+def _late_prints(t_ns: int, rng: np.random.Generator) -> list[dict[str, Any]]:
+    """Prints that happened before `t` and are received after it."""
+    return [
+        {
+            "kind": row.STOCK_TRADE, "ts_recv_ns": t_ns + 1 + int(after), "ts_event_ns": t_ns - int(before) * MS,
+            "price_e4": 3_900_000, "size": 5000, "flags": ALL_FOUR | row.BACKFILLED,
+        }
+        for after, before in zip(rng.integers(0, 60 * S, 200), rng.integers(0, 60_000, 200), strict=True)
+    ]  # fmt: skip
 
 
 @lengths(25, 500)

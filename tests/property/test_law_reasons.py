@@ -26,6 +26,7 @@ REFUSES_WHEN: dict[str, Any] = {
     "size_zero": operator.lt, "no_contract": operator.lt, "confidence": operator.ne, "delta": operator.ne,
     "daily_count": operator.ge, "open_position": operator.ge, "daily_loss": operator.ge, "loss_streak": operator.ge,
     "underlying_silence": operator.gt, "underlying_price_age": operator.gt, "underlying_spread": operator.gt,
+    "underlying_quote_age": operator.gt,
     "option_silence": operator.gt, "option_quote_age": operator.gt, "spread": operator.gt, "theta": operator.gt,
     "price": operator.gt, "kill": operator.gt, "blackout": operator.gt, "duplicate": operator.gt,
     "option_halt": operator.gt,
@@ -62,6 +63,8 @@ def check_gate(record: Record) -> None:
     assert limit is not None, record
     if value is None:
         assert gate in MAY_BE_UNKNOWN, record
+    elif record["detail"] in ("halted now", "blind now"):
+        assert value == 0.0, record
     elif gate in QUOTE_GATES:
         assert value <= 0 or limit <= 0 or value >= limit, record
     else:
