@@ -106,9 +106,9 @@ def small_rows(count: int = SMALL_ROWS) -> list[dict[str, int]]:
             (
                 trade(at_s, price_e4, conditions=1 + number % 2, exchange=1, trade_id=number),
                 quote(at_s, price_e4 - 100, price_e4 + 100, exchange=1, ask_exchange=2),
-                one(OPTION_QUOTE, at_s, instrument_id=1 + number % 2, price_e4=premium_e4, ask_e4=premium_e4 + 500,
+                one(OPTION_QUOTE, at_s, instrument_id=1 + number // 4 % 2, price_e4=premium_e4, ask_e4=premium_e4 + 500,
                     size=10, ask_size=20, exchange=2, ask_exchange=1),
-                one(OPTION_TRADE, at_s, instrument_id=1 + number % 2, price_e4=premium_e4, size=3, flags=ALL,
+                one(OPTION_TRADE, at_s, instrument_id=1 + number // 4 % 2, price_e4=premium_e4, size=3, flags=ALL,
                     exchange=2, trade_id=number),
             )[number % 4]
         )  # fmt: skip

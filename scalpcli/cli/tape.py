@@ -227,7 +227,8 @@ def list_(
             hint=f"`scalpcli tape verify {broken[0]['path']}` tells more",
         )
     tapes = "1 tape" if len(rows) == 1 else f"{len(rows)} tapes"
-    say(f"{tapes}, {sum(row['bursts'] for row in rows)} bursts of {burst_pct:g} % in {burst_window} s", quiet=quiet)
+    bursts = sum(row["bursts"] for row in rows)
+    say(f"{tapes}, bursts of {burst_pct:g} % in {burst_window} s: {bursts}", quiet=quiet)
 
 
 def _listed(path: Path, burst_pct: float, burst_window: int) -> dict[str, Any]:

@@ -105,10 +105,14 @@ def row_words(row: Mapping[str, Any]) -> dict[str, str]:
     size = f"{row['bid_size'] or 0} x {row['ask_size'] or 0}" if is_quote else f"{row['size'] or '-'}"
     sides = (row["bid_exchange"], row["ask_exchange"]) if is_quote else (row["exchange"],)
     flags = row["flags"].split("|") if row["flags"] else []
-    what = (row["conditions"], _flag_words(flags, row["kind"]), row["channels"].replace("|", " "), row["note"])
+    late_ms = (row["ts_recv"] - row["ts_event"]) / 1e6
+    if row["kind"] == "gap":
+        what: tuple[str, ...] = (_gap_words(flags, late_ms, row["channels"]), row["conditions"])
+    else:
+        what = (row["conditions"], _flag_words(flags, row["kind"]), row["note"].replace("_", " "))
     return {
         "received": clock(row["ts_recv"]),
-        "late ms": f"{(row['ts_recv'] - row['ts_event']) / 1e6:,.3f}",
+        "late ms": f"{late_ms:,.3f}" if row["kind"] not in ("gap", "cold") else "-",
         "kind": row["kind"].replace("_", " "),
         "symbol": row["symbol"] or "-",
         "price": price,
@@ -123,6 +127,14 @@ def _flag_words(flags: Sequence[str], kind: str) -> str:
     lacks = [right for right in _RIGHTS if right not in flags] if kind.endswith("_trade") else []
     others = [flag.replace("_", " ") for flag in flags if flag not in _RIGHTS]
     return ", ".join([f"not {'/'.join(lacks)}"] * bool(lacks) + others)
+
+
+def _gap_words(flags: Sequence[str], length_ms: float, channels: str) -> str:
+    """What a gap row says; its times are the first and the last blind moment (`model/row.py`)."""
+    names = channels.replace("_", " ").replace("|", ", ")
+    if "gap_begin" in flags and "gap_end" in flags:
+        return f"was blind for {length_ms / 1e3:,.3f} s: {names}"
+    return f"{'blind' if 'gap_begin' in flags else 'sees again'}: {names}"
 
 
 def _usd(price: float | None) -> str:
@@ -156,7 +168,9 @@ def tape_words(row: Mapping[str, Any], window_s: int) -> dict[str, str]:
 
 def lines(rows: Sequence[Mapping[str, str]]) -> list[str]:
     """Rows as aligned lines under their names; as wide as they are, since a folded row cannot be scanned."""
-    names = list(rows[0]) if rows else []
+    if not rows:
+        return []
+    names = list(rows[0])
     widths = {name: max(len(name), *(len(row[name]) for row in rows)) for name in names}
     heads = {name: name for name in names}
     return ["  ".join(_aligned(row[name], name, widths[name]) for name in names).rstrip() for row in (heads, *rows)]

@@ -156,7 +156,7 @@ class Tape:
         return f"`{self.path / ROWS_FILE}`, row {row} (row group {row // max(1, self.manifest.row_group_rows)})"
 
 
-_VERIFY: Final = "`scalpcli tape verify {}` tells what is damaged; restore the folder, or import the session again"
+_VERIFY: Final = "`scalpcli tape verify {}` tells what is damaged; restore or import it again"
 
 
 class ByteCheck:

@@ -113,6 +113,23 @@ class Book:
         )
         return max(ends, default=NEVER)
 
+    def may_trade(self, instrument_id: int, position: int, quote: Standing, t_ns: int, age_ns_max: int) -> bool:
+        """Whether anything may trade against a quote of a contract at `t_ns`.
+
+        Not where it is crossed or old, while the contract or the stock is halted or option quotes are blind, nor
+        where it was seen before the last halt or blindness ended.
+        """
+        option_quotes = row.CHANNEL_OPTION_QUOTES
+        halted = {instrument_id, row.UNDERLYING_ID}
+        whole_since_ns = max(self.halt_end_ns(each, position) for each in halted)
+        return not (
+            quote.is_crossed
+            or t_ns - quote.ts_ns > age_ns_max
+            or any(self.is_halted(each, position) for each in halted)
+            or self.is_blind(option_quotes, position)
+            or quote.ts_ns < max(whole_since_ns, self.gap_end_ns(option_quotes, position))
+        )
+
     def _gaps_of(self, channel: int, position: int) -> list[int]:
         return [k for k in self._gaps.tolist() if k <= position and self._rows["size"][k] & channel]
 

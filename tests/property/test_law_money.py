@@ -189,7 +189,7 @@ def test_law_6_nothing_is_held_where_the_market_bids(length: settings) -> None:
 
 
 def check_sold_where_bid(case: Case, played: Played, book: Book, signal: int, account: Account) -> int:
-    """No span of fresh bids that did not fall, longer than a few tries, passes without a sale; how many were seen."""
+    """No span of fresh bids that did not fall, longer than a few tries, passes without a sale; how many spans there were."""
     broker, risk = case.params.simulated_broker, case.params.risk
     slow_ms = max((sum(pair) for pair in case.drawn_ms), default=broker.order_latency_ms + broker.report_latency_ms)
     patience_ns = round((4 * slow_ms + 2 * risk.reprice_after_ms) * MS)
@@ -197,18 +197,18 @@ def check_sold_where_bid(case: Case, played: Played, book: Book, signal: int, ac
     trade = next(one for one in played.of("trade") if one["signal"] == signal)
     same = {one["signal"] for one in played.of("trade") if one["symbol"] == trade["symbol"]}
     sales = [fill for fill in played.of("fill") if fill["leg"] == "exit" and fill["signal"] in same]
-    spans = good_spans(case, book, trade["symbol"], sales, account.exits[0]["ts_ns"], trade["closed_ns"])
-    long_ones = [(begin, end) for begin, end in spans if end - begin > patience_ns]
-    for begin, end in long_ones:
+    spans = good_spans(case, book, trade, sales, account.exits[0]["ts_ns"])
+    for begin, end in ((begin, end) for begin, end in spans if end - begin > patience_ns):
         assert any(begin <= sale <= end for sale in sales_ns), (signal, begin, end)
-    return len(long_ones)
+    return len(spans)
 
 
 def good_spans(
-    case: Case, book: Book, symbol: str, sales: list[Record], first_ns: int, last_ns: int
+    case: Case, book: Book, trade: Record, sales: list[Record], first_ns: int
 ) -> list[tuple[int, int]]:
     """Spans in which somebody bids at a price that did not fall and was not sold at before, and nothing hinders."""
-    number = next(each.instrument_id for each in case.day.instruments if each.symbol == symbol)
+    number = next(each.instrument_id for each in case.day.instruments if each.symbol == trade["symbol"])
+    last_ns = trade["closed_ns"]
     age_ns = case.params.simulated_broker.quote_age_ms_max * MS
     received = case.day.columns["ts_recv_ns"]
     kinds = case.day.columns["kind"]
@@ -218,19 +218,20 @@ def good_spans(
     times = sorted({first_ns, *received[matters].tolist(), last_ns})
     spans: list[tuple[int, int]] = []
     begin, bid = None, 0
-    sold_at = [(fill["ts_market_ns"], fill["price_e4"]) for fill in sales]
+    # What was sold at a price is gone; what another scalp sells there may be all there is.
+    own, others = (
+        [(fill["ts_market_ns"], fill["price_e4"]) for fill in sales if (fill["signal"] == trade["signal"]) is is_own]
+        for is_own in (True, False)
+    )
     for at_ns, until_ns in zip(times[:-1], times[1:], strict=True):
         position = book.position(at_ns)
         quote = book.quote(number, position)
         is_good = (
             quote.bid > 0
             and quote.bid_size > 0
-            and not quote.is_crossed
-            and until_ns - quote.ts_ns <= age_ns
-            and not any(sale_ns <= at_ns and price == quote.bid for sale_ns, price in sold_at)
-            and not book.is_halted(number, position)
-            and not book.is_halted(row.UNDERLYING_ID, position)
-            and not book.is_blind(row.CHANNEL_OPTION_QUOTES, position)
+            and book.may_trade(number, position, quote, until_ns, age_ns)
+            and not any(sale_ns < until_ns and price == quote.bid for sale_ns, price in others)
+            and not any(sale_ns <= at_ns and price == quote.bid for sale_ns, price in own)
         )
         if begin is not None and (not is_good or quote.bid < bid):
             spans.append((begin, at_ns))

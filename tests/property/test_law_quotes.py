@@ -74,28 +74,18 @@ def meetings(book: Book, number: int, t_ns: int) -> Iterator[tuple[int, Standing
     yield position, book.quote(number, position)
 
 
-def may_fill(case: Case, book: Book, number: int, position: int, quote: Standing, t_ns: int) -> bool:
-    """Whether anything may trade against this quote."""
-    return not (
-        quote.is_crossed
-        or t_ns - quote.ts_ns > case.params.simulated_broker.quote_age_ms_max * MS
-        or book.is_halted(number, position)
-        or book.is_halted(row.UNDERLYING_ID, position)
-        or book.is_blind(row.CHANNEL_OPTION_QUOTES, position)
-    )
-
-
 def check_fill(case: Case, book: Book, fill: Record, order: Record) -> int:
     """A fill is at the market's price, inside the limit, of a quote that was there; the position it met."""
     contract = instrument_of(case, order["symbol"])
     t_ns = fill["ts_market_ns"]
     is_entry = fill["leg"] == "entry"
+    age_ns_max = case.params.simulated_broker.quote_age_ms_max * MS
     met = [
         position
         for position, quote in meetings(book, contract.instrument_id, t_ns)
         if (quote.bid, quote.ask) == (fill["bid_e4"], fill["ask_e4"])
         and fill["quantity"] <= (quote.ask_size if is_entry else quote.bid_size)
-        and may_fill(case, book, contract.instrument_id, position, quote, t_ns)
+        and book.may_trade(contract.instrument_id, position, quote, t_ns, age_ns_max)
     ]
     assert met, fill
     assert fill["price_e4"] == fill["ask_e4" if is_entry else "bid_e4"] > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 from pathlib import Path
 
@@ -26,6 +27,11 @@ def option_quote(price_e4, size):
     return one(OPTION_QUOTE, 0, instrument_id=1, price_e4=price_e4, ask_e4=price_e4 + 500, size=size, ask_size=size)
 
 
+def option_trade(price_e4, number):
+    """A trade of the put."""
+    return one(OPTION_TRADE, 0, instrument_id=2, price_e4=price_e4, trade_id=number)
+
+
 RARE = [
     one(STATUS, 0, flags=HALT_BEGIN),
     one(GAP, 0, size=5, flags=GAP_BEGIN),
@@ -36,9 +42,9 @@ ANY_ROW = st.one_of(
     st.builds(lambda price, size, flags: trade(0, price, size, flags=flags), PRICES, SIZES, FLAGS),
     st.builds(lambda bid, ask: quote(0, bid, ask, exchange=1, ask_exchange=2), PRICES, PRICES | st.just(0)),
     st.builds(option_quote, PRICES, SIZES),
-    st.builds(lambda price, number: one(OPTION_TRADE, 0, instrument_id=2, price_e4=price, trade_id=number), PRICES, STAMPS),
+    st.builds(option_trade, PRICES, STAMPS),
     st.sampled_from(RARE),
-)  # fmt: skip
+)
 
 
 @st.composite
@@ -62,7 +68,7 @@ def written(root, columns, notes, cuts, params):
     bounds = sorted({0, rows, *(cut % (rows + 1) for cut in cuts)})
     cold = columns["kind"] == COLD
     with writer(root, params=params) as tape:
-        for begin, end in zip(bounds, bounds[1:], strict=False):
+        for begin, end in itertools.pairwise(bounds):
             first, last = int(cold[:begin].sum()), int(cold[:end].sum())
             tape.append({name: values[begin:end] for name, values in columns.items()}, notes[first:last])
         return Tape.open(tape.seal())

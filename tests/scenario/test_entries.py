@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.scenario.world import AT_ONCE, BOUGHT, BOUGHT_AT_ONCE, CALL, Contract, market, perform
+from tests.scenario.world import AT_ONCE, BOUGHT, BOUGHT_AT_ONCE, Contract, market, perform
 
 UNTOUCHED = {"risk": {"entry_reprices_max": 0}}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.scenario.world import AT_ONCE, BOUGHT, BOUGHT_AT_ONCE, CALL, Contract, market, perform
+from tests.scenario.world import AT_ONCE, CALL, market, perform
 
 
 def test_a_quote_received_at_the_arrival_fills_the_order():

@@ -17,7 +17,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +37,7 @@ from scalpcli.model.session import Session, at_ns, ns_to_new_york, session_of
 from scalpcli.runtime.journal import SessionJournal
 from scalpcli.runtime.runner import Runner
 from scalpcli.runtime.simulated_broker import Latencies, SimulatedBroker
+from tests.scenario.telling import tell_all
 
 DAY = dt.date(2026, 11, 20)
 SYMBOL = "TSLA"
@@ -326,7 +327,13 @@ def perform(
     runner.run(_cut(script.batch(until_ns), batch_rows), until_ns)
     engine.finish(min(until_ns, SESSION.close_ns))
     journal.step()
-    played = Played(_tell_all(decisions, script), decisions, engine, journal, decisions[-1].body)
+    played = Played(
+        tell_all(decisions, {each.instrument(0).symbol: each.label for each in script.contracts}),
+        decisions,
+        engine,
+        journal,
+        decisions[-1].body,
+    )
     _check(played)
     return played
 
@@ -360,82 +367,3 @@ def check_layout(decision: Decision) -> None:
         value = decision.body[name]
         allowed = tuple((int, float) if kind == "number" else (python[kind],) for kind in kinds.split("|"))
         assert type(value) in {each for group in allowed for each in group}, (decision.kind, name, value)
-
-
-def _tell_all(decisions: list[Decision], script: Script) -> list[str]:
-    labels = {each.instrument(0).symbol: each.label for each in script.contracts}
-    return [
-        f"{ns_to_new_york(each.ts_ns)} {_TELL[each.kind](each.body, labels)}"
-        for each in decisions
-        if each.kind not in ("session", "session_end")
-    ]
-
-
-def _usd(price_e4: int) -> str:
-    return f"{price_e4 / 10_000:.2f}"
-
-
-def _number(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.6g}"
-
-
-def _short(body: dict[str, Any]) -> str:
-    """`0e1` for `scalp-20261120-0-0000-e1`."""
-    *_, number, leg = body["order_id"].split("-")
-    return f"{int(number)}{leg}"
-
-
-def _episode(body: dict[str, Any]) -> str:
-    return f"{body['trigger']} {body['side']}"
-
-
-def _refusal(body: dict[str, Any], labels: dict[str, str]) -> str:
-    detail = body["detail"]
-    for symbol, label in labels.items():
-        detail = detail.replace(symbol, label)
-    numbers = f"{_number(body['value'])} against {_number(body['limit'])}"
-    return f"{body['side']} {body['gate']}: {numbers}" + (f" ({detail})" if detail else "")
-
-
-def _fill(body: dict[str, Any], _: dict[str, str]) -> str:
-    market_time = ns_to_new_york(body["ts_market_ns"])[6:]
-    return f"fill {_short(body)} {body['quantity']} at {_usd(body['price_e4'])} of :{market_time}, {body['held']} held"
-
-
-def _ended(kind: str) -> Callable[[dict[str, Any], dict[str, str]], str]:
-    def tell(body: dict[str, Any], _: dict[str, str]) -> str:
-        filled = f" with {body['filled']} filled" if body.get("filled") else ""
-        return f"{kind} {_short(body)}{filled}: {body['reason']}"
-
-    return tell
-
-
-_TELL: dict[str, Callable[[dict[str, Any], dict[str, str]], str]] = {
-    "trigger": lambda b, _: f"trigger {_episode(b)}",
-    "refusal": lambda b, labels: "refusal " + _refusal(b, labels),
-    "missed": lambda b, _: f"missed {_episode(b)} after {b['offers']} offers: {b['gate']}",
-    "signal": lambda b, labels: (
-        f"signal {b['side']} {labels[b['option_symbol']]} x{b['suggested_contracts']}"
-        f" at {_usd(b['entry_price_target_e4'])}"
-    ),
-    "order": lambda b, labels: (
-        f"order {_short(b)} {b['side']} {b['quantity']} {labels[b['symbol']]} at {_usd(b['limit_e4'])} ({b['reason']})"
-    ),
-    "accepted": lambda b, _: f"accepted {_short(b)}",
-    "fill": _fill,
-    "cancel": _ended("cancel"),
-    "cancelled": _ended("cancelled"),
-    "expired": _ended("expired"),
-    "rejected": _ended("rejected"),
-    "unfilled": lambda b, _: f"unfilled {b['side']}: {b['reason']}",
-    "stop_watch": lambda b, _: f"stop {b['phase']} at bid {_usd(b['bid_e4'])}, {b['pnl_pct']:.1f}%",
-    "exit": lambda b, _: (
-        f"exit {b['reason']}: {_number(b['value'])} against {_number(b['limit'])}, bid {_usd(b['bid_e4'])}"
-    ),
-    "trade": lambda b, labels: (
-        f"trade {b['quantity']} {labels[b['symbol']]} {b['exit_reason']} {b['gross_e4'] / 10_000:+.2f}"
-    ),
-    "gap": lambda b, _: f"gap {b['phase']} {' '.join(b['channels'])}",
-    "halt": lambda b, labels: f"halt {b['phase']} {labels.get(b['symbol'], b['symbol'])}",
-    "operator": lambda b, _: f"operator {b['command']}",
-}

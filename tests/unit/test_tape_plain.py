@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+
 import polars as pl
 import pytest
 from inline_snapshot import snapshot
@@ -16,7 +18,8 @@ ROWS = (
     one(COLD, -60),
     trade(1, 4_000_125, size=7, flags=LAST | VOLUME, conditions=2, exchange=1, trade_id=42),
     quote(2, 4_000_000, 0, exchange=1),
-    one(OPTION_QUOTE, 3, instrument_id=1, price_e4=15_500, ask_e4=16_000, size=4, ask_size=9, exchange=2, ask_exchange=1),
+    one(OPTION_QUOTE, 3, instrument_id=1, price_e4=15_500, ask_e4=16_000, size=4, ask_size=9, exchange=2,
+        ask_exchange=1),
     one(STATUS, 4, flags=HALT_BEGIN, conditions=1),
     gap(5, 6, channels=3),
     one(COLD, 7),
@@ -115,11 +118,74 @@ def test_csv_has_plain_names_dollars_and_utc_times(tape, tmp_path):
     """A spreadsheet opens it; nanoseconds are not rounded away."""
     export_rows(tape, RowFilter(kinds=["stock_trade", "stock_quote"]), tmp_path / "rows.csv")
 
-    assert (tmp_path / "rows.csv").read_text(encoding="utf-8") == snapshot("""\
-ts_recv,ts_event,kind,symbol,price,bid,ask,size,bid_size,ask_size,exchange,bid_exchange,ask_exchange,conditions,trade_id,flags,channels,note
-2026-11-20T14:30:01.000000000Z,2026-11-20T14:30:00.998000000Z,stock_trade,TSLA,400.0125,,,7,,,Q,,,@ F,42,last|volume,"",""
-2026-11-20T14:30:02.000000000Z,2026-11-20T14:30:01.998000000Z,stock_quote,TSLA,,400.0,,,100,,,Q,,"",,"","",""
-""")
+    with (tmp_path / "rows.csv").open(encoding="utf-8", newline="") as file:
+        names, *lines = csv.reader(file)
+    assert names == snapshot(
+        [
+            "ts_recv",
+            "ts_event",
+            "kind",
+            "symbol",
+            "price",
+            "bid",
+            "ask",
+            "size",
+            "bid_size",
+            "ask_size",
+            "exchange",
+            "bid_exchange",
+            "ask_exchange",
+            "conditions",
+            "trade_id",
+            "flags",
+            "channels",
+            "note",
+        ]
+    )
+    assert [dict(zip(names, line, strict=True)) for line in lines] == snapshot(
+        [
+            {
+                "ts_recv": "2026-11-20T14:30:01.000000000Z",
+                "ts_event": "2026-11-20T14:30:00.998000000Z",
+                "kind": "stock_trade",
+                "symbol": "TSLA",
+                "price": "400.0125",
+                "bid": "",
+                "ask": "",
+                "size": "7",
+                "bid_size": "",
+                "ask_size": "",
+                "exchange": "Q",
+                "bid_exchange": "",
+                "ask_exchange": "",
+                "conditions": "@ F",
+                "trade_id": "42",
+                "flags": "last|volume",
+                "channels": "",
+                "note": "",
+            },
+            {
+                "ts_recv": "2026-11-20T14:30:02.000000000Z",
+                "ts_event": "2026-11-20T14:30:01.998000000Z",
+                "kind": "stock_quote",
+                "symbol": "TSLA",
+                "price": "",
+                "bid": "400.0",
+                "ask": "",
+                "size": "",
+                "bid_size": "100",
+                "ask_size": "",
+                "exchange": "",
+                "bid_exchange": "Q",
+                "ask_exchange": "",
+                "conditions": "",
+                "trade_id": "",
+                "flags": "",
+                "channels": "",
+                "note": "",
+            },
+        ]
+    )
 
 
 def test_a_csv_without_rows_has_its_head(tape, tmp_path):

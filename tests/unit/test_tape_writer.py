@@ -45,6 +45,14 @@ def refusal(tmp_path, rows, notes=()):
     return caught.value.render().replace(str(tmp_path), "TAPES")
 
 
+def write_and_raise(root, error, **changes):
+    """Write some row groups, then be interrupted."""
+    with writer(root, **changes) as tape:
+        for _ in range(3):
+            tape.append(columns_of([trade(1)] * ROW_GROUP))
+        raise error
+
+
 def test_a_sealed_tape_stands_under_symbol_and_day(tmp_path):
     """Tools find tapes by their path; nothing else is left beside them."""
     path = small_tape(tmp_path / "tapes")
@@ -78,7 +86,7 @@ def test_rows_and_notes_come_back_as_they_were_written(tmp_path):
     path = small_tape(tmp_path)
 
     tape = Tape.open(path)
-    read = [batch for batch in tape.batches(rows=700, columns=tuple(COLUMNS))]
+    read = list(tape.batches(rows=700, columns=tuple(COLUMNS)))
 
     written = columns_of(small_rows())
     for name, values in written.items():
@@ -181,10 +189,8 @@ def test_leaving_without_seal_removes_everything_that_was_made(tmp_path):
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 def test_an_interruption_removes_everything_and_stops_the_thread(tmp_path, error):
     """Ctrl-C in the middle of an import leaves neither files nor a thread that waits for rows."""
-    with pytest.raises(error), writer(tmp_path / "tapes") as tape:
-        for _ in range(3):
-            tape.append(columns_of([trade(1)] * ROW_GROUP))
-        raise error
+    with pytest.raises(error):
+        write_and_raise(tmp_path / "tapes", error)
 
     assert leftovers(tmp_path) == []
     assert "tape-writer" not in {thread.name for thread in threading.enumerate()}
@@ -232,9 +238,8 @@ def test_a_failed_overwrite_keeps_the_old_tape(tmp_path):
     path = small_tape(tmp_path)
     before = (path / "rows.parquet").read_bytes()
 
-    with pytest.raises(RuntimeError), writer(tmp_path, overwrite=True) as tape:
-        tape.append(columns_of([trade(1)]))
-        raise RuntimeError
+    with pytest.raises(RuntimeError):
+        write_and_raise(tmp_path, RuntimeError, overwrite=True)
 
     assert (path / "rows.parquet").read_bytes() == before
     assert len(leftovers(tmp_path)) == 6
@@ -381,9 +386,8 @@ def test_a_symbol_that_is_none_never_becomes_a_path(tmp_path, symbol):
 
 def test_a_source_that_json_cannot_write_leaves_nothing(tmp_path):
     """It shows only when the manifest is written, the last step before the tape appears."""
-    with pytest.raises(DataError) as caught, writer(tmp_path, source={"when": dt.date(2026, 1, 1)}) as tape:
-        tape.append(columns_of([trade(1)]))
-        tape.seal()
+    with pytest.raises(DataError) as caught:
+        write(tmp_path, [trade(1)], source={"when": dt.date(2026, 1, 1)})
 
     assert "cannot be written as JSON" in caught.value.found
     assert leftovers(tmp_path) == []
@@ -391,12 +395,13 @@ def test_a_source_that_json_cannot_write_leaves_nothing(tmp_path):
 
 def test_a_disk_that_refuses_is_told_and_leaves_nothing(tmp_path):
     """The file is written by another thread; its failure must reach the caller of append or seal."""
-    with pytest.raises(DataError) as caught, writer(tmp_path / "tapes") as tape:
+    with writer(tmp_path / "tapes") as tape:
+        # The note opens the hidden folder; a folder in the place of the file is a disk that refuses.
         tape.append(columns_of([one(COLD, 1)]), NOTES[:1])
         work = next((tmp_path / "tapes" / "TSLA").iterdir())
         (work / "rows.parquet").mkdir()
-        tape.append(columns_of([trade(2)]))
-        tape.seal()
+        with pytest.raises(DataError) as caught:
+            tape.seal()
 
     assert caught.value.found.startswith("the tape cannot be written: ")
     assert leftovers(tmp_path) == []
