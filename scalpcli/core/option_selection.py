@@ -132,7 +132,9 @@ class OptionSelector:
         bid = quotes.bid_e4.astype(np.float64)
         ask = quotes.ask_e4.astype(np.float64)
         age_ns = t_ns - quotes.quote_ns
-        is_fresh = age_ns <= ms_to_ns(self.params.gates.option_quote_age_ms_max)
+        # A quote from before a gap ended says nothing of now, however young it is (law 7).
+        seen_since = quotes.quote_ns >= view.sees_options_since_ns()
+        is_fresh = (age_ns <= ms_to_ns(self.params.gates.option_quote_age_ms_max)) & seen_since
         is_valid = (bid > 0) & (ask > bid)
         # A locked quote still says what a contract is worth (definitions, 8); it only is no quote to buy at.
         priced = is_fresh & (bid > 0) & (ask >= bid)

@@ -46,10 +46,10 @@ def test_a_table_shows_columns_as_people_read_them():
     assert [line.rstrip() for line in text.splitlines()] == snapshot(
         [
             "Two symbols",
-            'symbol  trades    net P&L  won',
-            '──────────────────────────────',
-            'TSLA        12  -1,234.50  yes',
-            '[bold]       3          -  no',
+            "symbol  trades    net P&L  won",
+            "──────────────────────────────",
+            "TSLA        12  -1,234.50  yes",
+            "[bold]       3          -  no",
         ]
     )
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-from law_sessions import Day
 
 from scalpcli.model import row
+from tests.property.law_sessions import Day
 
 NEVER = -(10**18)
 
@@ -51,7 +51,9 @@ class Book:
         kind, number = columns["kind"], columns["instrument_id"]
         self._is_late = columns["flags"] & row.BACKFILLED != 0
         is_quote = np.isin(kind, (row.STOCK_QUOTE, row.OPTION_QUOTE)) & ~self._is_late
-        self._quotes = {each.instrument_id: _where(is_quote & (number == each.instrument_id)) for each in day.instruments}
+        self._quotes = {
+            each.instrument_id: _where(is_quote & (number == each.instrument_id)) for each in day.instruments
+        }
         is_status = kind == row.STATUS
         self._statuses = {
             each.instrument_id: _where(is_status & (number == each.instrument_id)) for each in day.instruments

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import json
 from collections import Counter
 from collections.abc import Iterable
@@ -14,7 +15,6 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from law_sessions import FEATURES, SYMBOL, Day, S, make_day
 
 from scalpcli.core.engine import Engine, Setup
 from scalpcli.core.market_state import Kernel, MarketState
@@ -35,6 +35,7 @@ from scalpcli.runtime.compiler import load_kernel
 from scalpcli.runtime.journal import SessionJournal
 from scalpcli.runtime.runner import Runner
 from scalpcli.runtime.simulated_broker import Latencies, SimulatedBroker
+from tests.property.law_sessions import FEATURES, SYMBOL, Day, S, make_day
 
 Record = dict[str, Any]
 
@@ -98,7 +99,7 @@ def batches(columns: dict[str, Any], cuts: Iterable[int]) -> list[RowBatch]:
     """The rows, cut before each of `cuts`; cuts that coincide give batches without rows."""
     whole = RowBatch.from_columns(columns)
     edges = [0, *sorted(cuts), len(whole.ts_recv_ns)]
-    return [whole.slice(start, stop) for start, stop in zip(edges[:-1], edges[1:], strict=True)]
+    return [whole.slice(start, stop) for start, stop in itertools.pairwise(edges)]
 
 
 # --- what is played ----------------------------------------------------------------------------------------
@@ -245,9 +246,7 @@ def patient(case: Case) -> Case:
         params.scalp, max_hold_minutes=60.0, take_profit_pct=900.0, stop_loss_pct=99.0, max_daily_scalps=50,
         cooldown_after_loss_minutes=0.0,
     )  # fmt: skip
-    exits = dataclasses.replace(
-        params.exits, reversal_enabled=False, stalled_after_minutes=0.0, trailing_stop_pct=0.0
-    )
+    exits = dataclasses.replace(params.exits, reversal_enabled=False, stalled_after_minutes=0.0, trailing_stop_pct=0.0)
     return dataclasses.replace(case, params=dataclasses.replace(params, scalp=scalp, exits=exits))
 
 
@@ -285,9 +284,7 @@ class Seen:
         self.refusals.update(record["gate"] for record in played.of("refusal"))
         self.exits.update(record["reason"] for record in played.of("exit"))
         self.counts["partial_fill"] += sum(
-            1
-            for order, fill in _first_fills(played)
-            if fill["filled"] < order["quantity"]
+            1 for order, fill in _first_fills(played) if fill["filled"] < order["quantity"]
         )
         self.counts["reprice"] += sum(order["reason"] in ("reprice", "remainder") for order in played.of("order"))
 

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from oracle.algoseek import empty_columns
-from oracle.chain import ALL_FOUR, fair_price
-from oracle.market import CENTRE_E4, Leg, Market, Tick
 
 from scalpcli.model import note, row
 from scalpcli.model.instrument import Instrument, TickRule, round_to_tick
 from scalpcli.model.note import Note
 from scalpcli.model.session import Session, session_of
+from tests.oracle.algoseek import empty_columns
+from tests.oracle.chain import ALL_FOUR, fair_price
+from tests.oracle.market import CENTRE_E4, Leg, Market, Tick
 
 DATE = dt.date(2026, 11, 20)
 SYMBOL = "TSLA"
@@ -196,9 +196,7 @@ def _chain_rows(
     return rows
 
 
-def _option_quote(
-    rng: np.random.Generator, contract: Instrument, tick: Tick, wanted: frozenset[str]
-) -> dict[str, Any]:
+def _option_quote(rng: np.random.Generator, contract: Instrument, tick: Tick, wanted: frozenset[str]) -> dict[str, Any]:
     fair = max(fair_price(contract, float(tick.price), PRICING_S - tick.at_ms / 1000), 50.0)
     half = max(40.0, fair * HALF_SPREADS[int(20 * rng.random())])
     bid = round_to_tick(contract.tick_rule, max(round(fair - half), 0), up=False)
@@ -270,7 +268,9 @@ def _notes(rng: np.random.Generator, session: Session, minutes: int) -> list[dic
         body = {"source": "test", "contracts": deltas}
         rows.append(_cold(_moment(rng, session, minutes), note.GREEKS, body))
     interest = {each.symbol: int(rng.integers(100, 3000)) for each in INSTRUMENTS[1:]}
-    rows.append(_cold(_moment(rng, session, minutes), note.OPEN_INTEREST, {"date": "2026-11-20", "contracts": interest}))
+    rows.append(
+        _cold(_moment(rng, session, minutes), note.OPEN_INTEREST, {"date": "2026-11-20", "contracts": interest})
+    )
     for command, after in (("flatten", None), ("stop", "arm"), ("kill", "arm")):
         if rng.random() < 0.4:
             t_ns = _moment(rng, session, minutes)

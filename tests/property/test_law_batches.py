@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from law_play import Case, Seen, all_params, cases, compiled, days, lengths, play
 
 from scalpcli.core import layout
 from scalpcli.core.market_state import InterpretedKernel
+from tests.property.law_play import Case, Seen, all_params, cases, compiled, days, lengths, play
 
 
 def ties(case: Case) -> list[int]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from typing import Any
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from law_play import Case, Seen, cases, lengths, play
-from law_sessions import MS, Day, S, finished, make_day
-from oracle.chain import ALL_FOUR
 
 from scalpcli.model import note, row
+from tests.oracle.chain import ALL_FOUR
+from tests.property.law_play import Case, Seen, cases, lengths, play
+from tests.property.law_sessions import MS, Day, S, finished, make_day
 
 FUTURES = ("nothing", "other_prices", "other_day", "thinned", "calamity", "late_prints")
 
@@ -130,7 +131,7 @@ def test_law_3_decisions_are_written_in_the_order_of_time(length: settings) -> N
         seen.add(played)
         times = [record["ts_ns"] for record in played.records]
         assert [record["n"] for record in played.records] == list(range(len(times)))
-        assert all(earlier <= later for earlier, later in zip(times[1:], times[2:], strict=False))
+        assert all(earlier <= later for earlier, later in itertools.pairwise(times))
 
     is_ordered()
 

@@ -6,8 +6,9 @@ import dataclasses
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from law_play import Case, Seen, all_params, lengths, play
-from law_sessions import FEATURES, make_day
+
+from tests.property.law_play import Case, Seen, all_params, lengths, play
+from tests.property.law_sessions import FEATURES, make_day
 
 NONCES = ("", "a7", "b1f3")
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
-from law_play import Case, Played, Record, Seen, cases, lengths, play
-from law_sessions import S
+
+from tests.property.law_play import Case, Played, Record, Seen, cases, lengths, play
+from tests.property.law_sessions import S
 
 ENDS = ("trade", "unfilled")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -9,11 +10,11 @@ from fractions import Fraction
 
 import pytest
 from hypothesis import given, settings
-from law_book import Book
-from law_play import Case, Played, Record, Seen, cases, lengths, patient, play
-from law_sessions import MS, S
 
 from scalpcli.model import row
+from tests.property.law_book import Book
+from tests.property.law_play import Case, Played, Record, Seen, cases, lengths, patient, play
+from tests.property.law_sessions import MS, S
 
 SHARES = 100
 E4_PER_USD = 10_000
@@ -189,7 +190,7 @@ def test_law_6_nothing_is_held_where_the_market_bids(length: settings) -> None:
 
 
 def check_sold_where_bid(case: Case, played: Played, book: Book, signal: int, account: Account) -> int:
-    """No span of fresh bids that did not fall, longer than a few tries, passes without a sale; how many spans there were."""
+    """No span of fresh bids that did not fall, longer than a few tries, passes without a sale; how many there were."""
     broker, risk = case.params.simulated_broker, case.params.risk
     slow_ms = max((sum(pair) for pair in case.drawn_ms), default=broker.order_latency_ms + broker.report_latency_ms)
     patience_ns = round((4 * slow_ms + 2 * risk.reprice_after_ms) * MS)
@@ -203,9 +204,7 @@ def check_sold_where_bid(case: Case, played: Played, book: Book, signal: int, ac
     return len(spans)
 
 
-def good_spans(
-    case: Case, book: Book, trade: Record, sales: list[Record], first_ns: int
-) -> list[tuple[int, int]]:
+def good_spans(case: Case, book: Book, trade: Record, sales: list[Record], first_ns: int) -> list[tuple[int, int]]:
     """Spans in which somebody bids at a price that did not fall and was not sold at before, and nothing hinders."""
     number = next(each.instrument_id for each in case.day.instruments if each.symbol == trade["symbol"])
     last_ns = trade["closed_ns"]
@@ -223,7 +222,7 @@ def good_spans(
         [(fill["ts_market_ns"], fill["price_e4"]) for fill in sales if (fill["signal"] == trade["signal"]) is is_own]
         for is_own in (True, False)
     )
-    for at_ns, until_ns in zip(times[:-1], times[1:], strict=True):
+    for at_ns, until_ns in itertools.pairwise(times):
         position = book.position(at_ns)
         quote = book.quote(number, position)
         is_good = (

@@ -6,12 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from hypothesis import given, settings
-from law_book import Book, Standing
-from law_play import Case, Played, Record, Seen, cases, lengths, play
-from law_sessions import MS, S
 
 from scalpcli.model import row
 from scalpcli.model.instrument import Instrument, TickRule
+from tests.property.law_book import Book, Standing
+from tests.property.law_play import Case, Played, Record, Seen, cases, lengths, play
+from tests.property.law_sessions import MS, S
 
 CHANNELS = tuple(row.CHANNEL_NAMES)
 
@@ -38,6 +38,7 @@ def check_market(case: Case, book: Book, order: Record, position: int) -> None:
     if book.last_row_ns(position, row.STOCK_QUOTE) > 0:
         spot = book.quote(row.UNDERLYING_ID, position)
         assert spot.is_two_sided
+        assert t_ns - spot.ts_ns <= gates.underlying_price_age_ms_max * MS
         assert (spot.ask - spot.bid) * 200.0 / (spot.ask + spot.bid) <= gates.underlying_spread_pct_max
     assert not book.is_halted(row.UNDERLYING_ID, position)
     assert t_ns - book.halt_end_ns(row.UNDERLYING_ID, position) >= gates.halt_quiet_s * S

@@ -268,21 +268,25 @@ def test_an_entry_that_works_at_the_flatten_time_is_called_off():
     ]
 
 
-def test_an_entry_being_repriced_at_the_flatten_time_is_not_sent_again():
-    """Its cancel was on its way when the flatten time came."""
-    script = market(jumps={"10:38:59": 1.0}).option("C400", "10:38:59.1", 1.46, 1.50)
-    settings = {"gates": {"last_entry_before_close_minutes": 1.0}, "risk": {"reprice_after_ms": 900}}
+def test_an_entry_whose_cancel_ends_after_the_flatten_time_is_not_sent_again():
+    """Taken back for a re-pricing at 10:38:59.4; flat from 59.5 on; the cancel ends at 59.7, before an instant."""
+    script = market(jumps={"10:38:58": 1.0}).option("C400", "10:38:58.1", 1.46, 1.50)
+    settings = {
+        "exits": {"flatten_before_close_minutes": 60.5 / 60},
+        "gates": {"last_entry_before_close_minutes": 1.0},
+        "risk": {"reprice_after_ms": 1400},
+    }
 
     told = script.play(until=TO_THE_CLOSE, **settings)
 
     assert told == [
-        "10:38:59.000 trigger momentum_burst call",
-        "10:38:59.000 signal call C400 x10 at 1.40",
-        "10:38:59.000 order 0e1 buy 10 C400 at 1.42 (signal)",
-        "10:38:59.300 accepted 0e1",
-        "10:38:59.900 cancel 0e1: reprice",
-        "10:39:00.200 cancelled 0e1: taken back",
-        "10:39:00.200 unfilled call: flatten time",
+        "10:38:58.000 trigger momentum_burst call",
+        "10:38:58.000 signal call C400 x10 at 1.40",
+        "10:38:58.000 order 0e1 buy 10 C400 at 1.42 (signal)",
+        "10:38:58.300 accepted 0e1",
+        "10:38:59.400 cancel 0e1: reprice",
+        "10:38:59.700 cancelled 0e1: taken back",
+        "10:38:59.700 unfilled call: flatten time",
     ]
 
 
