@@ -9,6 +9,7 @@ file changes and needs numba at every start.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import hashlib
 import importlib.metadata
@@ -85,12 +86,16 @@ ENTRIES: Final = {
 _C_TYPES: Final[dict[str, Any]] = {"int64": ctypes.c_int64, "float64": ctypes.c_double}
 
 
-def cache_folder() -> Path:
-    """Where compiled kernels are kept: `SCALPCLI_CACHE_DIR`, else the user's cache folder."""
+def cache_folder() -> Path | None:
+    """Where compiled kernels are kept: `SCALPCLI_CACHE_DIR`, else the user's cache folder; `None` without a home."""
     chosen = os.environ.get("SCALPCLI_CACHE_DIR")
     if chosen:
         return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scalpcli"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scalpcli"
+    except RuntimeError:
+        # A container may run us as a user that nobody registered.
+        return None
 
 
 def kernel_digest() -> str:
@@ -174,34 +179,44 @@ def load_kernel(say: Callable[[str], None] = lambda _: None) -> CompiledKernel:
     Args:
         say: Told that compiling begins, once per machine and version.
     """
-    path = cache_folder() / "kernels" / f"{kernel_digest()}.kernel"
-    stored = _read(path)
+    folder = cache_folder()
+    path = folder / "kernels" / f"{kernel_digest()}.kernel" if folder else None
+    stored = _read(path) if path else None
     if stored is None:
         say("compiling the engine, once per version and machine (under 20 s)")
         stored = compile_kernel()
-        _write(path, *stored)
+        if path:
+            _write(path, *stored)
     return _link(*stored)
 
 
 def _read(path: Path) -> tuple[dict[str, Any], bytes] | None:
+    """Facts and code of a stored kernel; `None` where there is none, or a damaged one, which would crash us."""
     try:
-        head, _, code = path.read_bytes().partition(b"\n")
-        facts: dict[str, Any] = json.loads(head)
-    except (OSError, ValueError):
+        digest, _, content = path.read_bytes().partition(b"\n")
+    except OSError:
         return None
-    return (facts, code) if facts.get("sha256") == hashlib.sha256(code).hexdigest() else None
+    if digest.decode(errors="replace") != hashlib.sha256(content).hexdigest():
+        return None
+    head, _, code = content.partition(b"\n")
+    facts: dict[str, Any] = json.loads(head)
+    return facts, code
 
 
 def _write(path: Path, facts: dict[str, Any], code: bytes) -> None:
     """Store atomically; a folder that cannot be written only costs the next process a compilation."""
+    content = json.dumps(facts).encode() + b"\n" + code
+    temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         handle, temporary = tempfile.mkstemp(dir=path.parent)
         with os.fdopen(handle, "wb") as file:
-            file.write(json.dumps(facts).encode() + b"\n" + code)
+            file.write(hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
         Path(temporary).replace(path)
     except OSError:
-        return
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                Path(temporary).unlink()
 
 
 def _link(facts: dict[str, Any], code: bytes) -> CompiledKernel:
@@ -225,7 +240,7 @@ def compile_kernel() -> tuple[dict[str, Any], bytes]:
     """Compile every entry.
 
     Returns:
-        Facts about the code (its digest, where each entry's object and symbol are), and the code.
+        Facts about the code (where each entry's object and symbol are, what it leaves open), and the code.
     """
     import numba
     from numba.core import cgutils, types
@@ -262,7 +277,6 @@ def compile_kernel() -> tuple[dict[str, Any], bytes]:
         code += machine_code
     unreachable = sorted({symbol.decode() for symbol in _UNREACHABLE.findall(code)})
     facts = {
-        "sha256": hashlib.sha256(code).hexdigest(),
         "objects": objects,
         "symbols": symbols,
         "unreachable": unreachable,

@@ -289,7 +289,8 @@ def test_list_shows_a_tape_it_cannot_read_and_leaves_with_four(scalpcli, folder,
     assert done.stderr.startswith("error: 1 of 2 tapes cannot be read: `rows.parquet` is missing")
 
 
-def test_looking_at_tapes_writes_nothing(scalpcli, folder, tmp_path):
+@pytest.mark.usefixtures("folder")
+def test_looking_at_tapes_writes_nothing(scalpcli, tmp_path):
     """Reading commands leave the folder as it was."""
     before = leftovers(tmp_path)
 
