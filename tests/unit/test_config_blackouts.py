@@ -124,7 +124,7 @@ error: a blackout ends at 14:45, not after its start: 15:45
   in `blackouts.toml`, line 5
 
 hint: write `[[blackout]]`, then `name = "FOMC decision"`, `date = 2026-12-09`, and for part of the day `from = "13:45"`, `to = "14:45"` (New York time)\
-""")  # noqa: E501 - a hint is one line of the terminal
+""")
 
 
 def test_a_window_of_no_length(refusal):

@@ -136,7 +136,7 @@ error: `scalp.eval_interval_ms` is the text "250", not a whole number
   in `config.toml`, line 2
 
 hint: write `eval_interval_ms = 250`: milliseconds between two evaluations; 0 = at every underlying trade (at least 0, at most 60000)\
-""")  # noqa: E501 - a hint is one line of the terminal
+""")
 
 
 def test_a_percent_sign_in_the_environment():
@@ -186,7 +186,7 @@ error: `replay.gaps` is the text "flaten", not one of "fail", "flatten", "ignore
   in flag `-p replay.gaps`
 
 hint: write `-p replay.gaps=flatten`: what a gap does: fail = exit 4, flatten = sell what is held, ignore = hold on (one of "fail", "flatten", "ignore")\
-""")  # noqa: E501 - a hint is one line of the terminal
+""")
 
 
 def test_yes_for_true():
@@ -210,7 +210,7 @@ error: `fees.as_of` is 2026-11-20, not text
   in `config.toml`, line 2
 
 hint: write `as_of = "2026-11-20"`: use the rates of this day (YYYY-MM-DD) instead of the session's; empty = the session's\
-""")  # noqa: E501 - a hint is one line of the terminal
+""")
 
 
 def test_an_empty_variable():
@@ -235,13 +235,13 @@ error: `scalp.velocity_windows_seconds` holds the text "a", not only whole numbe
   in `config.toml`, line 2
 
 hint: write `velocity_windows_seconds = [5, 15, 30, 60]`: windows traced and shown, seconds (each at least 1, at most 7200)\
-""")  # noqa: E501 - a hint is one line of the terminal
+""")
     assert in_shell == snapshot("""\
 error: `scalp.velocity_windows_seconds` holds 0, below its limit: 1
   in flag `-p scalp.velocity_windows_seconds`
 
 hint: write `-p 'scalp.velocity_windows_seconds=[5, 15, 30, 60]'`: windows traced and shown, seconds (each at least 1, at most 7200)\
-""")  # noqa: E501 - a hint is one line of the terminal
+""")
 
 
 def test_a_wrong_value_of_a_named_flag():
@@ -253,7 +253,7 @@ error: `simulated_broker.order_latency_ms` is -5.0, below its limit: 0.0
   in flag `--latency-ms`
 
 hint: write `--latency-ms 250.0`: milliseconds from decision until the order reaches the market (at least 0.0, at most 600000.0)\
-""")  # noqa: E501 - a hint is one line of the terminal
+""")
 
 
 @pytest.mark.parametrize("override", ["replay.jobs", "replay.jobs:4", "=4", ""])
