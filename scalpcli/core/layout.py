@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from scalpcli.model.params import SWING_LEVELS_MAX
+from scalpcli.model.params import SWEEP_PRICES_MAX, SWING_LEVELS_MAX
 
 NEVER_NS: Final = 2**62
 """A time that does not come; far below the end of int64, so that adding a window cannot wrap."""
@@ -81,9 +81,9 @@ TRACE_COLUMNS: Final = 7
 """Fixed trace columns before the velocities: ts, price, vwap, sigma, volume ratio, high, low."""
 
 
-def _record(*fields: tuple[str, str]) -> np.dtype[Any]:
+def _record(*fields: tuple[str, str] | tuple[str, str, tuple[int, ...]]) -> np.dtype[Any]:
     # NumPy's own attributes hide fields of their name when interpreted, not when compiled (`size` did).
-    assert not {name for name, _ in fields} & set(dir(np.record))
+    assert not {field[0] for field in fields} & set(dir(np.record))
     return np.dtype(list(fields), align=True)
 
 
@@ -203,6 +203,7 @@ SWEEP: Final = _record(
     ("first_event_ns", "i8"),
     ("last_event_ns", "i8"),
     ("price_levels", "i8"),
+    ("prices_e4", "i8", (SWEEP_PRICES_MAX,)),
     ("price_min", "i8"),
     ("price_max", "i8"),
     ("exchanges", "i8"),

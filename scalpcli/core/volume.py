@@ -9,6 +9,7 @@ import math
 from typing import Any
 
 from scalpcli.core.layout import VOLUME_FROM_BOTH, VOLUME_FROM_OPTIONS
+from scalpcli.model.params import SWEEP_PRICES_MAX
 from scalpcli.units import NS_PER_S
 
 Record = Any
@@ -144,6 +145,16 @@ def quote_rule(price: int, bid_e4: int, ask_e4: int) -> int:
     return side
 
 
+def add_sweep_price(sweep: Record, price: int) -> None:
+    """Count a price of a run, unless it has been seen; as many are told apart as any setting may ask for."""
+    for index in range(sweep.price_levels):
+        if sweep.prices_e4[index] == price:
+            return
+    if sweep.price_levels < SWEEP_PRICES_MAX:
+        sweep.prices_e4[sweep.price_levels] = price
+        sweep.price_levels += 1
+
+
 def add_to_sweep(
     sweep: Record, tracker: Record, quote: Record, price: int, size: int, exchange: int, event_ns: int
 ) -> bool:
@@ -161,17 +172,17 @@ def add_to_sweep(
         side = quote_rule(price, sweep.bid_e4, sweep.ask_e4)
     if side != 0 and side == sweep.side:
         sweep.contracts += size
-        if price < sweep.price_min or price > sweep.price_max:
-            sweep.price_levels += 1
+        add_sweep_price(sweep, price)
         sweep.price_min = min(sweep.price_min, price)
         sweep.price_max = max(sweep.price_max, price)
     else:
         sweep.side = quote_rule(price, quote.bid_e4, quote.ask_e4)
         sweep.contracts = size
         sweep.first_event_ns = event_ns
-        sweep.price_levels = 1
+        sweep.price_levels = 0
         sweep.price_min = price
         sweep.price_max = price
+        add_sweep_price(sweep, price)
         sweep.exchanges = 0
         sweep.bid_e4 = quote.bid_e4
         sweep.ask_e4 = quote.ask_e4

@@ -95,7 +95,7 @@ class ScalpConfig:
     volume_baseline_min_s: int = setting(300, "seconds of session before its own baseline is known", ge=0, le=23_400)
     sweep_gap_ms_max: int = setting(50, "milliseconds between two prints of one sweep at most", ge=0, le=60_000)
     sweep_run_ms_max: int = setting(500, "milliseconds one sweep lasts at most", ge=0, le=60_000)
-    sweep_prices_min: int = setting(2, "prices a sweep takes out at least (or sweep_exchanges_min)", ge=1, le=1000)
+    sweep_prices_min: int = setting(2, "prices a sweep takes out at least (or sweep_exchanges_min)", ge=1, le=8)
     sweep_exchanges_min: int = setting(3, "exchanges a sweep touches at least (or sweep_prices_min)", ge=1, le=64)
     sweep_recent_s: int = setting(60, "seconds for which a sweep adds to the confidence", ge=0, le=7200)
     level_merge_pct: float = setting(0.05, "percent within which a swing joins a level", ge=0.0, le=10.0)
@@ -319,3 +319,5 @@ class Blackout:
 
 SWING_LEVELS_MAX: Final = 16
 """Most recently created swing levels kept a side (definitions, section 5); sizes the kernel's arrays."""
+SWEEP_PRICES_MAX: Final = 8
+"""Different prices of one sweep that are told apart; bounds `scalp.sweep_prices_min`."""

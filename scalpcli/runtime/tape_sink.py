@@ -82,6 +82,9 @@ class ParquetSink:
     def _raise_failure(self) -> None:
         if self._failure is None:
             return
+        # Polars watches for Ctrl-C itself and may be the one that sees it.
+        if isinstance(self._failure, KeyboardInterrupt):
+            raise KeyboardInterrupt
         raise DataError(
             f"the tape cannot be written: {first_line(self._failure)}",
             place=f"`{self._path.parent}`",
@@ -106,7 +109,7 @@ class ParquetSink:
                 compression_level=self._params.compression_level,
                 row_group_size=self._params.row_group_rows,
             )
-        except (Exception, pl.exceptions.PanicException) as failure:  # noqa: BLE001 - told by `put` and `close`
+        except BaseException as failure:  # noqa: BLE001 - told by `put` and `close`; panics and Ctrl-C are no `Exception`
             self._failure = failure
 
 

@@ -290,6 +290,7 @@ def test_list_shows_a_tape_it_cannot_read_and_leaves_with_four(scalpcli, folder,
 
 
 @pytest.mark.usefixtures("folder")
+@pytest.mark.usefixtures("folder")
 def test_looking_at_tapes_writes_nothing(scalpcli, tmp_path):
     """Reading commands leave the folder as it was."""
     before = leftovers(tmp_path)

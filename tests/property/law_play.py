@@ -7,7 +7,7 @@ import functools
 import itertools
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,8 @@ from scalpcli.runtime.simulated_broker import Latencies, SimulatedBroker
 from tests.property.law_sessions import FEATURES, SYMBOL, Day, S, make_day
 
 Record = dict[str, Any]
+Pick = Callable[[Sequence[Any]], Any]
+"""Takes one of several."""
 
 
 @dataclass(frozen=True)
@@ -105,138 +107,133 @@ def batches(columns: dict[str, Any], cuts: Iterable[int]) -> list[RowBatch]:
 # --- what is played ----------------------------------------------------------------------------------------
 
 
-def scalp_configs() -> st.SearchStrategy[ScalpConfig]:
+def scalp_configs(pick: Pick) -> ScalpConfig:
     """Thresholds low enough that a few minutes hold triggers of every kind, and limits tight enough to refuse."""
-    return st.builds(
-        ScalpConfig,
-        eval_interval_ms=st.sampled_from([200, 0, 250, 1000]),
-        momentum_threshold_pct=st.sampled_from([0.1, 0.06, 0.16]),
-        momentum_window_seconds=st.sampled_from([10, 5, 20]),
-        momentum_confirm_window_seconds=st.just(3),
-        volume_spike_ratio=st.sampled_from([0.0, 1.0, 1.5]),
-        vwap_volume_ratio=st.just(0.0),
-        volume_confirm_window_s=st.just(10),
-        volume_baseline_min_s=st.just(20),
-        volume_source=st.sampled_from(["stock", "stock", "options", "both"]),
-        price_source=st.sampled_from(["trade", "trade", "mid"]),
-        velocity_windows_seconds=st.just((3, 10)),
-        vwap_far_s=st.just(5),
-        vwap_first_minutes=st.just(1),
-        level_rearm_s=st.just(5),
-        level_min_age_s=st.just(20),
-        opening_range_minutes=st.just(1),
-        breakout_hold_ms=st.sampled_from([0, 1000]),
-        min_sweep_contracts=st.just(100),
-        max_hold_minutes=st.sampled_from([0.5, 0.1, 2.0]),
-        take_profit_pct=st.sampled_from([12.0, 5.0, 40.0]),
-        stop_loss_pct=st.sampled_from([6.0, 3.0, 15.0]),
-        max_daily_scalps=st.sampled_from([50, 8, 3]),
-        max_concurrent_scalps=st.sampled_from([1, 2, 3]),
-        scalp_position_size_pct=st.sampled_from([5.0, 30.0, 0.2]),
-        min_signal_interval_seconds=st.sampled_from([5.0, 0.0, 30.0]),
-        cooldown_after_loss_minutes=st.sampled_from([0.2, 0.0, 1.0]),
-        signal_patience_ms=st.sampled_from([2000, 0, 5000]),
-        max_spread_pct=st.sampled_from([8.0, 5.0, 2.0]),
-        max_contract_price=st.sampled_from([5.0, 2.0]),
-        confidence_min=st.sampled_from([0, 0, 40]),
-        confidence_max=st.sampled_from([100, 100, 80]),
+    return ScalpConfig(
+        eval_interval_ms=pick([200, 0, 250, 1000]),
+        momentum_threshold_pct=pick([0.1, 0.06, 0.16]),
+        momentum_window_seconds=pick([10, 5, 20]),
+        momentum_confirm_window_seconds=3,
+        volume_spike_ratio=pick([0.0, 1.0, 1.5]),
+        vwap_volume_ratio=0.0,
+        volume_confirm_window_s=10,
+        volume_baseline_min_s=20,
+        volume_source=pick(["stock", "stock", "options", "both"]),
+        price_source=pick(["trade", "trade", "mid"]),
+        velocity_windows_seconds=(3, 10),
+        vwap_far_s=5,
+        vwap_first_minutes=1,
+        level_rearm_s=5,
+        level_min_age_s=20,
+        opening_range_minutes=1,
+        breakout_hold_ms=pick([0, 1000]),
+        min_sweep_contracts=100,
+        max_hold_minutes=pick([0.5, 0.1, 2.0]),
+        take_profit_pct=pick([12.0, 5.0, 40.0]),
+        stop_loss_pct=pick([6.0, 3.0, 15.0]),
+        max_daily_scalps=pick([50, 8, 3]),
+        max_concurrent_scalps=pick([1, 2, 3]),
+        scalp_position_size_pct=pick([5.0, 30.0, 0.2]),
+        min_signal_interval_seconds=pick([5.0, 0.0, 30.0]),
+        cooldown_after_loss_minutes=pick([0.2, 0.0, 1.0]),
+        signal_patience_ms=pick([2000, 0, 5000]),
+        max_spread_pct=pick([8.0, 5.0, 2.0]),
+        max_contract_price=pick([5.0, 2.0]),
+        confidence_min=pick([0, 0, 0, 40]),
+        confidence_max=pick([100, 100, 100, 80]),
     )
 
 
-def gate_params() -> st.SearchStrategy[GateParams]:
+def gate_params(pick: Pick) -> GateParams:
     """Windows that leave most of a short day open."""
-    return st.builds(
-        GateParams,
-        underlying_silence_ms_max=st.sampled_from([3000, 500]),
-        underlying_price_age_ms_max=st.sampled_from([6000, 1000]),
-        option_silence_ms_max=st.sampled_from([3000, 300]),
-        option_quote_age_ms_max=st.sampled_from([20_000, 2000]),
-        underlying_spread_pct_max=st.sampled_from([0.5, 0.01]),
-        ask_size_min=st.sampled_from([1, 5]),
-        theta_hold_pct_max=st.sampled_from([0.0, 0.0, 0.5]),
-        first_entry_minutes=st.sampled_from([0.5, 0.0]),
-        last_entry_before_close_minutes=st.sampled_from([2.5, 1.0]),
-        gap_quiet_s=st.sampled_from([10.0, 0.0]),
-        halt_quiet_s=st.sampled_from([10.0, 0.0]),
-        daily_loss_usd_max=st.sampled_from([0.0, 0.0, 1000.0]),
-        loss_streak_max=st.sampled_from([0, 0, 4]),
+    return GateParams(
+        underlying_silence_ms_max=pick([3000, 3000, 500]),
+        underlying_price_age_ms_max=pick([6000, 1000]),
+        option_silence_ms_max=pick([3000, 3000, 300]),
+        option_quote_age_ms_max=pick([20_000, 2000]),
+        underlying_spread_pct_max=pick([0.5, 0.5, 0.01]),
+        ask_size_min=pick([1, 1, 5]),
+        theta_hold_pct_max=pick([0.0, 0.0, 0.5]),
+        first_entry_minutes=pick([0.5, 0.0]),
+        last_entry_before_close_minutes=pick([2.5, 1.0]),
+        gap_quiet_s=pick([10.0, 0.0]),
+        halt_quiet_s=pick([10.0, 0.0]),
+        daily_loss_usd_max=pick([0.0, 0.0, 1000.0]),
+        loss_streak_max=pick([0, 0, 4]),
     )
 
 
-def exit_params() -> st.SearchStrategy[ExitParams]:
+def exit_params(pick: Pick) -> ExitParams:
     """Every way out."""
-    return st.builds(
-        ExitParams,
-        stop_confirm_ms=st.sampled_from([300, 0, 2000]),
-        reversal_enabled=st.booleans(),
-        reversal_window_seconds=st.just(5),
-        reversal_after_s=st.just(4.0),
-        stalled_after_minutes=st.sampled_from([0.0, 0.2]),
-        trailing_stop_pct=st.sampled_from([0.0, 0.0, 4.0]),
-        flatten_before_close_minutes=st.sampled_from([2.0, 0.5]),
+    return ExitParams(
+        stop_confirm_ms=pick([300, 0, 2000]),
+        reversal_enabled=pick([False, True]),
+        reversal_window_seconds=5,
+        reversal_after_s=4.0,
+        stalled_after_minutes=pick([0.0, 0.2]),
+        trailing_stop_pct=pick([0.0, 0.0, 4.0]),
+        flatten_before_close_minutes=pick([2.0, 0.5]),
     )
 
 
-def risk_params() -> st.SearchStrategy[RiskParams]:
+def risk_params(pick: Pick) -> RiskParams:
     """Orders that are re-priced often."""
-    return st.builds(
-        RiskParams,
-        starting_equity_usd=st.sampled_from([100_000.0, 3000.0]),
-        contracts_max=st.sampled_from([100, 3]),
-        displayed_size_share_pct=st.sampled_from([100.0, 50.0]),
-        slippage_budget_pct=st.sampled_from([5.0, 1.0]),
-        reprice_after_ms=st.sampled_from([1000, 300]),
-        entry_reprices_max=st.sampled_from([2, 0, 4]),
-        exit_reprices_max=st.sampled_from([50, 4]),
+    return RiskParams(
+        starting_equity_usd=pick([100_000.0, 100_000.0, 3000.0]),
+        contracts_max=pick([100, 3]),
+        displayed_size_share_pct=pick([100.0, 50.0]),
+        slippage_budget_pct=pick([5.0, 1.0]),
+        reprice_after_ms=pick([1000, 300]),
+        entry_reprices_max=pick([2, 0, 4]),
+        exit_reprices_max=pick([50, 4]),
     )
 
 
-def all_params() -> st.SearchStrategy[Params]:
+def all_params(pick: Pick) -> Params:
     """Settings of every section that decides."""
-    return st.builds(
-        Params,
-        scalp=scalp_configs(),
-        gates=gate_params(),
-        selection=st.builds(
-            SelectionParams,
-            delta_min=st.just(0.15),
-            delta_max=st.sampled_from([0.6, 0.4]),
-            greeks_source=st.sampled_from(["auto", "computed"]),
-            min_volume_today=st.sampled_from([0, 0, 40]),
+    return Params(
+        scalp=scalp_configs(pick),
+        gates=gate_params(pick),
+        selection=SelectionParams(
+            delta_min=0.15,
+            delta_max=pick([0.6, 0.4]),
+            greeks_source=pick(["auto", "computed"]),
+            min_volume_today=pick([0, 0, 40]),
         ),
-        exits=exit_params(),
-        risk=risk_params(),
-        simulated_broker=st.builds(
-            SimulatedBrokerParams,
-            order_latency_ms=st.sampled_from([250.0, 0.0, 1500.0]),
-            report_latency_ms=st.sampled_from([50.0, 0.0, 400.0]),
-            quote_age_ms_max=st.sampled_from([20_000, 3000]),
-            seed=st.integers(0, 9),
+        exits=exit_params(pick),
+        risk=risk_params(pick),
+        simulated_broker=SimulatedBrokerParams(
+            order_latency_ms=pick([250.0, 0.0, 1500.0]),
+            report_latency_ms=pick([50.0, 0.0, 400.0]),
+            quote_age_ms_max=pick([20_000, 3000]),
+            seed=pick(range(10)),
         ),
-        replay=st.builds(ReplayParams, gaps=st.sampled_from(["flatten", "ignore"])),
+        replay=ReplayParams(gaps=pick(["flatten", "ignore"])),
     )
 
 
-def days(minutes: tuple[int, ...] = (9, 15), nonce: str = "") -> st.SearchStrategy[Day]:
-    """Days with any of the features."""
-    return st.builds(
-        make_day,
-        st.integers(0, 2**32 - 1),
-        minutes=st.sampled_from(minutes),
-        features=st.sets(st.sampled_from(FEATURES), min_size=2, max_size=8).map(lambda some: tuple(sorted(some))),
-        nonce=st.just(nonce),
-    )
+def case_of(seed: int, minutes: tuple[int, ...] = (9, 15)) -> Case:
+    """A day, its settings, sometimes drawn latencies, sometimes a blackout; all from one number.
+
+    One number, because that spreads the examples: drawn one by one, most settings would stay as they were.
+    """
+    rng = np.random.default_rng(seed)
+
+    def pick(options: Sequence[Any]) -> Any:
+        return options[int(rng.integers(len(options)))]
+
+    count = pick(range(2, 8))
+    features = tuple(sorted({pick((*FEATURES, "thin")) for _ in range(count)}))
+    day = make_day(seed, minutes=pick(minutes), features=features)
+    times_ms = tuple((pick([0.0, 40.0, 700.0]), pick([0.0, 15.0, 900.0])) for _ in range(5))
+    begin_ns = day.session.open_ns + pick(range(8 * 60)) * S
+    blackout = Blackout("a speech", begin_ns, begin_ns + 60 * S)
+    return Case(day, all_params(pick), pick([(), (), times_ms]), pick([(), (), (blackout,)]))
 
 
-@st.composite
-def cases(draw: st.DrawFn, minutes: tuple[int, ...] = (9, 15)) -> Case:
-    """A day, its settings, sometimes drawn latencies, sometimes a blackout."""
-    day = draw(days(minutes))
-    times_ms = st.tuples(st.sampled_from([0.0, 40.0, 700.0]), st.sampled_from([0.0, 15.0, 900.0]))
-    drawn_ms = draw(st.just(()) | st.lists(times_ms, min_size=1, max_size=5).map(tuple))
-    begin = day.session.open_ns + draw(st.integers(0, 8 * 60)) * S
-    blackout = Blackout("a speech", begin, begin + 60 * S)
-    return Case(day, draw(all_params()), drawn_ms, draw(st.sampled_from([(), (), (blackout,)])))
+def cases() -> st.SearchStrategy[Case]:
+    """Cases of nine or fifteen minutes."""
+    return st.integers(0, 2**32 - 1).map(case_of)
 
 
 def patient(case: Case) -> Case:
@@ -248,6 +245,38 @@ def patient(case: Case) -> Case:
     )  # fmt: skip
     exits = dataclasses.replace(params.exits, reversal_enabled=False, stalled_after_minutes=0.0, trailing_stop_pct=0.0)
     return dataclasses.replace(case, params=dataclasses.replace(params, scalp=scalp, exits=exits))
+
+
+def crowded(case: Case) -> Case:
+    """The same day played by one who enters whenever it is allowed, and holds: limits of counts are met."""
+    held = patient(case)
+    scalp = dataclasses.replace(
+        held.params.scalp, max_concurrent_scalps=3, max_daily_scalps=4, min_signal_interval_seconds=0.0,
+        max_spread_pct=50.0, max_hold_minutes=1.0, scalp_position_size_pct=2.0,
+    )  # fmt: skip
+    broker = dataclasses.replace(held.params.simulated_broker, order_latency_ms=1500.0)
+    params = dataclasses.replace(held.params, scalp=scalp, simulated_broker=broker)
+    return dataclasses.replace(held, params=params, drawn_ms=())
+
+
+def hasty(case: Case) -> Case:
+    """The same day played by one who leaves at the smallest move, often while the entry still works."""
+    scalp = dataclasses.replace(
+        case.params.scalp, take_profit_pct=1.0, stop_loss_pct=1.0, min_signal_interval_seconds=0.0,
+        cooldown_after_loss_minutes=0.0, scalp_position_size_pct=30.0, max_daily_scalps=50,
+    )  # fmt: skip
+    exits = dataclasses.replace(case.params.exits, stop_confirm_ms=0)
+    risk = dataclasses.replace(
+        case.params.risk, starting_equity_usd=100_000.0, contracts_max=100, entry_reprices_max=4,
+        slippage_budget_pct=1.0,
+    )  # fmt: skip
+    params = dataclasses.replace(case.params, scalp=scalp, exits=exits, risk=risk)
+    return dataclasses.replace(case, params=params)
+
+
+def in_every_manner(case: Case) -> Iterator[Case]:
+    """The case as its settings say, and played patiently, in a crowd and in haste."""
+    yield from (case, patient(case), crowded(case), hasty(case))
 
 
 def lengths(quick: int, long: int) -> Any:

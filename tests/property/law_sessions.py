@@ -6,6 +6,7 @@ flatten time, close and expiry fall into each one; contracts are priced as if th
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import functools
 from collections.abc import Iterator
@@ -71,14 +72,13 @@ INSTRUMENTS = chain()
 
 
 @functools.lru_cache(maxsize=16)
-def make_day(seed: int, *, minutes: int = 12, features: tuple[str, ...] = FEATURES, nonce: str = "") -> Day:
+def make_day(seed: int, *, minutes: int = 12, features: tuple[str, ...] = FEATURES) -> Day:
     """A day.
 
     Args:
         seed: Every random choice follows from it.
         minutes: From the open to the close.
         features: What is in it, out of `FEATURES`.
-        nonce: Of the run, as a cold row at the head; empty = no such row.
     """
     rng = np.random.default_rng(seed)
     wanted = frozenset(features)
@@ -90,8 +90,6 @@ def make_day(seed: int, *, minutes: int = 12, features: tuple[str, ...] = FEATUR
     _stamp(rng, rows, session.open_ns)
     if "notes" in wanted:
         rows += _notes(rng, session, minutes)
-    if nonce:
-        rows.append(_cold(session.open_ns - 90 * S, note.RUN, {"nonce": nonce}))
     if "silence" in wanted:
         rows = _with_silence(rng, rows, session, minutes)
     if "halts" in wanted:
@@ -112,6 +110,14 @@ def finished(rows: list[dict[str, Any]], session: Session) -> Day:
     cold = [one for one in rows if one["kind"] == row.COLD]
     notes = tuple(Note(seq, one["ts_recv_ns"], *one["note"]) for seq, one in enumerate(cold))
     return Day(columns, notes, session, INSTRUMENTS)
+
+
+def with_head(day: Day, kind: str, body: dict[str, Any]) -> Day:
+    """The day with one more cold row before all others."""
+    head = finished([_cold(int(day.columns["ts_recv_ns"][0]), kind, body)], day.session)
+    columns = {name: np.concatenate([head.columns[name], day.columns[name]]) for name in day.columns}
+    later = tuple(dataclasses.replace(each, seq=each.seq + 1) for each in day.notes)
+    return dataclasses.replace(day, columns=columns, notes=head.notes + later)
 
 
 # --- the stock ---------------------------------------------------------------------------------------------
@@ -306,9 +312,10 @@ def _with_halts(
     rng: np.random.Generator, rows: list[dict[str, Any]], session: Session, minutes: int
 ) -> list[dict[str, Any]]:
     """Halts of the stock and of single contracts; quotes go on, trades of the stock do not."""
-    for number in [0, *rng.integers(1, len(INSTRUMENTS), minutes // 2).tolist()]:
+    contracts = rng.integers(1, len(INSTRUMENTS), 3 * minutes).tolist()
+    for number in [*([row.UNDERLYING_ID] * (1 + minutes // 5)), *contracts]:
         begin = _moment(rng, session, minutes)
-        end = begin + int(rng.integers(1, 40)) * S
+        end = begin + int(rng.integers(1, 25)) * S
         if number == 0:
             rows = [one for one in rows if one["kind"] != row.STOCK_TRADE or not begin <= one["ts_recv_ns"] < end]
         for moment, flag in ((begin, row.HALT_BEGIN), (end, row.HALT_END)):

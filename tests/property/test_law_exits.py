@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 
 from tests.property.law_book import Book, Standing
-from tests.property.law_play import Case, Record, Seen, cases, lengths, play
+from tests.property.law_play import Case, Played, Record, Seen, cases, in_every_manner, lengths, play
 from tests.property.law_sessions import MS, S
 
 
@@ -67,30 +67,37 @@ def test_exits_come_when_they_are_due(length: settings) -> None:
     @length
     @given(case=cases())
     def come(case: Case) -> None:
-        played = play(case)
         book = Book(case.day)
+        for one in in_every_manner(case):
+            played = play(one)
 
-        seen.add(played)
-        scalp, confirm_ns = case.params.scalp, case.params.exits.stop_confirm_ms * MS
-        symbols = {signal["signal"]: signal["option_symbol"] for signal in played.of("signal")}
-        numbers = {each.symbol: each.instrument_id for each in case.day.instruments}
-        for decided in played.of("exit"):
-            if decided["reason"] == "EXPIRED":
-                continue
-            fills = [fill for fill in played.of("fill") if fill["signal"] == decided["signal"]]
-            number, decided_ns = numbers[symbols[decided["signal"]]], decided["ts_ns"]
-            opened_ns = min(fill["ts_ns"] for fill in fills)
-            judged = moments(book, number, fills, decided_ns)
-            assert all(found is None or found < scalp.take_profit_pct for _, found in judged), decided
-            assert longest_stop_ns(judged, scalp.stop_loss_pct, decided_ns) <= confirm_ns, decided
-            step_ns = case.params.scalp.eval_interval_ms * MS or 20 * S
-            assert decided_ns <= opened_ns + round(scalp.max_hold_minutes * 60) * S + step_ns, decided
-            check_value(book, number, fills, decided)
-            seen.counts["judged"] += len(judged)
+            seen.add(played)
+            for decided in played.of("exit"):
+                if decided["reason"] != "EXPIRED":
+                    seen.counts["judged"] += check_exit(one, book, played, decided)
 
     come()
 
     seen.check("TAKE_PROFIT", "STOP_LOSS", "TIME_EXIT", "judged", at_least=5)
+
+
+def check_exit(case: Case, book: Book, played: Played, decided: Record) -> int:
+    """Hold one exit against everything its position saw; how often the position was judged."""
+    scalp, decided_ns = case.params.scalp, decided["ts_ns"]
+    fills = [fill for fill in played.of("fill") if fill["signal"] == decided["signal"]]
+    symbol = next(one["option_symbol"] for one in played.of("signal") if one["signal"] == decided["signal"])
+    number = next(each.instrument_id for each in case.day.instruments if each.symbol == symbol)
+    opened_ns = min(fill["ts_ns"] for fill in fills)
+
+    judged = moments(book, number, fills, decided_ns)
+
+    assert all(found is None or found < scalp.take_profit_pct for _, found in judged), decided
+    stood_ns = longest_stop_ns(judged, scalp.stop_loss_pct, decided_ns)
+    assert stood_ns <= case.params.exits.stop_confirm_ms * MS, decided
+    step_ns = scalp.eval_interval_ms * MS or 20 * S
+    assert decided_ns <= opened_ns + round(scalp.max_hold_minutes * 60) * S + step_ns, decided
+    check_value(book, number, fills, decided)
+    return len(judged)
 
 
 def check_value(book: Book, number: int, fills: list[Record], decided: Record) -> None:

@@ -101,6 +101,8 @@ def test_law_3_the_future_changes_no_decision(length: settings) -> None:
         times = [record["ts_ns"] for record in whole.records]
         # At a decision or right before it: there a look ahead would show.
         cut_ns = times[min(int(share * len(times)), len(times) - 2)] - int(before)
+        # The end of the session follows what is learned after the close.
+        cut_ns = min(cut_ns, case.day.session.close_ns - 1)
         kept = [line for line, t_ns in zip(whole.lines, times, strict=True) if t_ns <= cut_ns]
 
         for future in FUTURES:

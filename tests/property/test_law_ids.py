@@ -5,12 +5,17 @@ from __future__ import annotations
 import dataclasses
 
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from tests.property.law_play import Case, Seen, all_params, lengths, play
-from tests.property.law_sessions import FEATURES, make_day
+from scalpcli.model import note
+from tests.property.law_play import Case, Seen, cases, hasty, lengths, play
+from tests.property.law_sessions import Day, with_head
 
 NONCES = ("", "a7", "b1f3")
+
+
+def with_nonce(day: Day, nonce: str) -> Day:
+    """The day with the run's nonce at its head; empty = without one."""
+    return with_head(day, note.RUN, {"nonce": nonce}) if nonce else day
 
 
 @lengths(20, 400)
@@ -19,15 +24,12 @@ def test_law_8_ids_follow_from_session_nonce_signal_leg_and_try(length: settings
     seen = Seen("law 8")
 
     @length
-    @given(
-        seed=st.integers(0, 999),
-        features=st.sets(st.sampled_from(FEATURES), min_size=1, max_size=5),
-        params=all_params(),
-    )
-    def follow(seed: int, features: set[str], params: object) -> None:
-        day = {name: make_day(seed, minutes=9, features=tuple(sorted(features)), nonce=name) for name in NONCES}
-        runs = {name: play(Case(day[name], params)) for name in NONCES}
-        again = play(Case(dataclasses.replace(day["a7"]), params))
+    @given(case=cases())
+    def follow(case: Case) -> None:
+        plain = hasty(case)
+        days = {name: with_nonce(case.day, name) for name in NONCES}
+        runs = {name: play(dataclasses.replace(plain, day=days[name])) for name in NONCES}
+        again = play(dataclasses.replace(plain, day=days["a7"]))
 
         seen.add(runs["a7"])
         ids = {name: [order["order_id"] for order in run.of("order")] for name, run in runs.items()}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from tests.property.law_play import Case, Played, Record, Seen, cases, lengths, play
+from tests.property.law_play import Case, Played, Record, Seen, cases, in_every_manner, lengths, play
 from tests.property.law_sessions import S
 
 ENDS = ("trade", "unfilled")
@@ -122,13 +122,14 @@ def test_limits_of_a_day_hold(length: settings) -> None:
     @length
     @given(case=cases())
     def hold(case: Case) -> None:
-        played = play(case)
+        for one in in_every_manner(case):
+            played = play(one)
 
-        most = check_counts(case, played)
-        losses = check_losses(case, played)
-        check_orders(played)
-        check_tries(case, played)
-        seen.add(played, several_at_once=most > 1, losses=losses)
+            most = check_counts(one, played)
+            losses = check_losses(one, played)
+            check_orders(played)
+            check_tries(one, played)
+            seen.add(played, several_at_once=most > 1, losses=losses)
 
     hold()
 
@@ -143,14 +144,15 @@ def test_refusals_for_counts_and_times_say_the_true_number(length: settings) -> 
     @length
     @given(case=cases())
     def is_true(case: Case) -> None:
-        played = play(case)
+        for one in in_every_manner(case):
+            played = play(one)
 
-        seen.add(played)
-        told = {"signals": 0, "live": 0, "begun": 0, "signal_ns": 0, "loss_ns": 0}
-        begun: set[int] = set()
-        for record in played.records:
-            follow(told, begun, record)
-            check_number(told, begun, record)
+            seen.add(played)
+            told = {"live": 0, "signal_ns": 0, "loss_ns": 0}
+            begun: set[int] = set()
+            for record in played.records:
+                follow(told, begun, record)
+                check_number(told, begun, record)
 
     is_true()
 

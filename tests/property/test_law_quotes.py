@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from scalpcli.model import row
 from scalpcli.model.instrument import Instrument, TickRule
 from tests.property.law_book import Book, Standing
-from tests.property.law_play import Case, Played, Record, Seen, cases, lengths, play
+from tests.property.law_play import Case, Played, Record, Seen, cases, in_every_manner, lengths, play
 from tests.property.law_sessions import MS, S
 
 CHANNELS = tuple(row.CHANNEL_NAMES)
@@ -133,19 +133,19 @@ def test_law_7_entries_stand_on_quotes_that_may_be_traded(length: settings) -> N
     @length
     @given(case=cases())
     def stands(case: Case) -> None:
-        played = play(case)
         book = Book(case.day)
+        for one in in_every_manner(case):
+            played = play(one)
 
-        orders = {order["order_id"]: order for order in played.of("order")}
-        signals = {signal["signal"]: signal for signal in played.of("signal")}
-        for order in orders.values():
-            contract = instrument_of(case, order["symbol"])
-            assert is_on_grid(contract, order["limit_e4"]), order
-            if order["reason"] == "signal":
-                check_signal_order(case, book, order, signals[order["signal"]])
-        for fill in played.of("fill"):
-            check_fill(case, book, fill, orders[fill["order_id"]])
-        seen.add(played, repeated=check_size_once(case, book, played))
+            orders = {order["order_id"]: order for order in played.of("order")}
+            signals = {signal["signal"]: signal for signal in played.of("signal")}
+            for order in orders.values():
+                assert is_on_grid(instrument_of(one, order["symbol"]), order["limit_e4"]), order
+                if order["reason"] == "signal":
+                    check_signal_order(one, book, order, signals[order["signal"]])
+            for fill in played.of("fill"):
+                check_fill(one, book, fill, orders[fill["order_id"]])
+            seen.add(played, repeated=check_size_once(one, book, played))
 
     stands()
 

@@ -1,4 +1,4 @@
-"""Volume by hand: values of definitions section 4, and the engine's own."""
+"""Volume by hand: values of definitions section 4."""
 
 from __future__ import annotations
 
@@ -14,22 +14,14 @@ from hand_rows import (
     OTHER_SYMBOL,
     SESSION,
     after,
-    batch,
-    instants,
     kernel,
-    moment,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from scalpcli import ScalpConfig, SweepSignal, VolumeAnalyzer
 from scalpcli.core import volume_analyzer
 from scalpcli.core.layout import PRINTS_START
-from scalpcli.core.market_state import MarketState
 from scalpcli.errors import DataError, UsageError
-from scalpcli.model.instrument import Instrument
-from scalpcli.model.params import Params
-from scalpcli.model.row import AUCTION, LAST, LATE, MULTI_LEG, OPTION_QUOTE, OPTION_TRADE, VOLUME
+from scalpcli.model.row import AUCTION, LATE, MULTI_LEG, VOLUME
 
 MINUTE = 60
 
@@ -448,82 +440,3 @@ def test_more_contracts_and_exchanges_than_are_followed_are_refused(monkeypatch)
 
     assert contract.value.found == f"`{OTHER_SYMBOL}` would be one contract more than are followed: 1"
     assert exchange.value.found == "`N` would be one exchange more than are told apart: 1"
-
-
-# --- the engine's own answers --------------------------------------------------------------------------------
-
-INSTRUMENTS = (Instrument(0, "TSLA"), Instrument(1, CALL_SYMBOL, right="C"), Instrument(2, OTHER_SYMBOL, right="P"))
-SYMBOLS = {1: CALL_SYMBOL, 2: OTHER_SYMBOL}
-GAPS_MS = st.sampled_from((0, 0, 1, 200, 1000, 5000, 20_000))
-
-
-@pytest.mark.parametrize("hot", KERNELS)
-@settings(deadline=None, max_examples=20)
-@given(prints=st.lists(st.tuples(GAPS_MS, st.sampled_from((1, 2)), st.integers(0, 500)), min_size=1, max_size=50))
-def test_ratios_are_the_engines(hot, prints):
-    """With one contract a side, the ratio of the side is the ratio of the contract, at every instant."""
-    at_ms, rows = 0, []
-    for gap_ms, contract, size in prints:
-        at_ms += gap_ms
-        fields = {"kind": OPTION_TRADE, "instrument_id": contract, "price_e4": 20_000, "flags": LAST | VOLUME}
-        rows.append({"at_ms": at_ms, "size": size} | fields)
-    config = ScalpConfig(
-        eval_interval_ms=1000, volume_source="options", volume_confirm_window_s=15, volume_baseline_min_s=20
-    )
-    market = MarketState(Params(scalp=config), SESSION, INSTRUMENTS, kernel(hot))
-    fed = VolumeAnalyzer(config, SESSION, hot=kernel(hot))
-    waiting, until_ns = list(rows), SESSION.open_ns + (at_ms + 40_000) * MS
-
-    for instant in instants(market, batch(rows), until_ns):
-        t_ns = int(instant.instant_ns)
-        while waiting and SESSION.open_ns + waiting[0]["at_ms"] * MS <= t_ns:
-            row = waiting.pop(0)
-            fed.add_trade(SYMBOLS[row["instrument_id"]], row["size"], after(row["at_ms"] / 1000), 2.0)
-        engine = [float(side.ratio) for side in market.state.option_sides]
-        by_hand = [fed.get_volume_ratio(contract, 0.25, moment(t_ns)) for contract in SYMBOLS.values()]
-
-        assert by_hand == [None if math.isnan(ratio) else ratio for ratio in engine]
-
-
-SWEEP_ROWS = st.lists(
-    st.tuples(
-        st.sampled_from((0, 5, 30, 50, 51)),
-        st.sampled_from((1, 2)),
-        st.sampled_from(("trade", "trade", "trade", "quote")),
-        st.integers(0, 8),
-        st.sampled_from((5, 40, 60, 100)),
-        st.integers(0, 4),
-    ),
-    min_size=4,
-    max_size=40,
-)
-
-
-@pytest.mark.parametrize("hot", KERNELS)
-@settings(deadline=None, max_examples=40)
-@given(events=SWEEP_ROWS)
-def test_sweeps_are_the_engines(hot, events):
-    """Row by row, the same contract, side and moment."""
-    config = ScalpConfig(volume_source="options")
-    market = MarketState(Params(scalp=config), SESSION, INSTRUMENTS, kernel(hot))
-    fed = VolumeAnalyzer(config, hot=kernel(hot))
-    at_ms, counts = 1000, {1: (0, 0), 2: (0, 0)}
-
-    for gap_ms, contract, kind, ticks, size, exchange in events:
-        at_ms += gap_ms
-        bid_e4, at = 20_000 + 500 * ticks, after(at_ms / 1000)
-        row = {"at_ms": at_ms, "instrument_id": contract, "price_e4": bid_e4, "size": size}
-        if kind == "quote":
-            row |= {"kind": OPTION_QUOTE, "ask_e4": bid_e4 + 1000}
-            fed.add_quote(SYMBOLS[contract], bid_e4 / 1e4, (bid_e4 + 1000) / 1e4, at)
-        else:
-            row |= {"kind": OPTION_TRADE, "flags": LAST | VOLUME, "exchange": exchange}
-            fed.add_trade(SYMBOLS[contract], size, at, bid_e4 / 1e4, exchange=str(exchange) if exchange else "")
-        list(instants(market, batch([row]), SESSION.open_ns + at_ms * MS - 1))
-        before, side = counts[contract], market.state.option_sides[contract - 1]
-        counts[contract] = (int(side.sweeps), int(side.sell_sweeps))
-        sweep = fed.detect_sweep()
-
-        raised = {(1, 0): "buy", (0, 1): "sell"}.get((counts[contract][0] - before[0], counts[contract][1] - before[1]))
-        told = None if sweep is None else (sweep.contract, sweep.side, sweep.timestamp)
-        assert told == (None if raised is None else (SYMBOLS[contract], raised, at))
