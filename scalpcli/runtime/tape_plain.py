@@ -17,7 +17,6 @@ Decides the plain columns of `tape head` and `tape export`. Leaves printing to t
 
 from __future__ import annotations
 
-import contextlib
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -135,8 +134,12 @@ def export_rows(tape: Tape, chosen: RowFilter, target: Path, *, overwrite: bool 
         partial.chmod(0o644)
         partial.replace(target)
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            partial.unlink()
+        # Polars raises for Ctrl-C before Python's own handler has run; the second one may come just here.
+        try:
+            partial.unlink(missing_ok=True)
+        except KeyboardInterrupt:
+            partial.unlink(missing_ok=True)
+            raise
 
 
 def _write_csv(rows: pl.LazyFrame, columns: Mapping[str, pl.Expr], path: Path) -> None:

@@ -15,6 +15,7 @@ import re
 import shutil
 import sys
 import tempfile
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -106,11 +107,14 @@ class TapeWriter:
         self._buffered = 0
         self._last_ns = 0
         self._cold_rows = 0
-        self._made: list[Path] = []
         self._work: Path | None = None
         self._sink: ParquetSink | None = None
         self._notes: IO[bytes] | None = None
         self._sealed = False
+        # Leaving the context discards. But Polars raises for Ctrl-C before Python's own handler has run, and the
+        # second interrupt can come at the very start of `__exit__`; then this runs when the writer is forgotten.
+        self._on_discard = contextlib.ExitStack()
+        self._abandon = weakref.finalize(self, self._on_discard.close)
 
     def __enter__(self) -> Self:
         return self
@@ -230,6 +234,7 @@ class TapeWriter:
         _sync(work)
         self._publish(work)
         self._sealed = True
+        self._abandon.detach()
         return self._target
 
     def _manifest(self, work: Path) -> Manifest:
@@ -260,23 +265,19 @@ class TapeWriter:
         else:
             # A folder cannot be replaced in one step: the old tape steps aside first, and is gone last.
             old = Path(tempfile.mkdtemp(prefix=f".{self._target.name}.old.", dir=self._target.parent))
-            self._target.rename(old / self._target.name)
-            work.rename(self._target)
-            shutil.rmtree(old)
+            aside = self._target.rename(old / self._target.name)
+            try:
+                work.rename(self._target)
+            except BaseException:
+                aside.rename(self._target)
+                raise
+            finally:
+                shutil.rmtree(old)
         _sync(self._target.parent)
 
     def discard(self) -> None:
         """Give the tape up: nothing of it stays on disk."""
-        if self._sink is not None:
-            self._sink.abort()
-        if self._notes is not None:
-            self._notes.close()
-        if self._work is not None:
-            shutil.rmtree(self._work, ignore_errors=True)
-        for folder in reversed(self._made):
-            # Another tape may have been written into it meanwhile; then it stays.
-            with contextlib.suppress(OSError):
-                folder.rmdir()
+        self._abandon()
 
     def _refuse_existing(self) -> None:
         if self._target.exists() and not self._overwrite:
@@ -293,9 +294,11 @@ class TapeWriter:
     def _work_folder(self) -> Path:
         if self._work is None:
             parent = self._target.parent
-            self._made = [folder for folder in (*reversed(parent.parents), parent) if not folder.exists()]
+            made = [folder for folder in (parent, *parent.parents) if not folder.exists()]
             parent.mkdir(parents=True, exist_ok=True)
+            self._on_discard.callback(_remove_empty, made)
             self._work = Path(tempfile.mkdtemp(prefix=f".{self._target.name}.", suffix=".partial", dir=parent))
+            self._on_discard.callback(shutil.rmtree, self._work, ignore_errors=True)
             # A private temporary folder becomes a public tape: give it the rights any new folder has.
             self._work.chmod(parent.stat().st_mode & 0o777)
         return self._work
@@ -303,11 +306,13 @@ class TapeWriter:
     def _open_sink(self) -> ParquetSink:
         if self._sink is None:
             self._sink = ParquetSink(self._work_folder() / ROWS_FILE, self._params)
+            self._on_discard.callback(self._sink.abort)
         return self._sink
 
     def _open_notes(self) -> IO[bytes]:
         if self._notes is None:
             self._notes = (self._work_folder() / NOTES_FILE).open("wb")
+            self._on_discard.callback(self._notes.close)
         return self._notes
 
 
@@ -315,6 +320,13 @@ def _code(dictionary: dict[str, int], text: str, what: str, place: str) -> int:
     if text not in dictionary and len(dictionary) > _CODE_MAX:
         raise DataError(f"more than {_CODE_MAX} different {what}", place=place, hint="check the columns' mapping")
     return dictionary.setdefault(text, len(dictionary))
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    for folder in folders:
+        # Another tape may have been written into it meanwhile; then it stays.
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def _sync(path: Path) -> None:

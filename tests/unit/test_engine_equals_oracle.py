@@ -166,7 +166,8 @@ def test_engine_equals_the_recomputation_on_generated_sessions(length: settings)
         session = sessions.generate_session(seed, minutes=minutes, features=sorted(features))
         compare(session, config, seen)
 
-    compare(sessions.generate_session(1), sessions.LIVELY, seen)
+    for seed in (1, 4, 6):
+        compare(sessions.generate_session(seed), sessions.LIVELY, seen)
     compare(sessions.generate_session(2, minutes=60), sessions.LIVELY, seen)
     slow = dataclasses.replace(sessions.LIVELY, eval_interval_ms=5000)
     compare(sessions.generate_session(3, minutes=12, to_close=True), slow, seen)
@@ -194,6 +195,78 @@ def compare(session: sessions.Session, config: ScalpConfig, seen: Counter[str]) 
     swept = Counter(f"{session.rights[each.instrument_id]} {each.side}" for each in want.sweeps)
     assert got.sweeps == {name: swept[name] for name in got.sweeps}
     count(seen, session, config, want)
+
+
+@LENGTHS
+def test_engine_equals_the_recomputation_on_the_bounds(length: settings) -> None:
+    """Prints on whole seconds and few prices, windows of seconds: ages, runs, touches and buffers meet their bounds."""
+    seen: Counter[str] = Counter()
+
+    @settings(length, max_examples=2 * length.max_examples)
+    @given(seed=st.integers(0, 2**32 - 1))
+    def is_equal(seed: int) -> None:
+        compare(coarse_session(seed), coarse_config(seed), seen)
+
+    is_equal()
+
+    print(dict(seen))
+    assert all(seen[name] >= 20 for name in RISES), dict(seen)
+
+
+def coarse_session(seed: int) -> sessions.Session:
+    """Twelve minutes of prints on whole seconds at few prices, with silences and ties."""
+    rng = np.random.default_rng(seed)
+    second, price, steps = 0, 4_000_000, np.array([-1200, -600, -300, 0, 0, 300, 600, 1200])
+    rows: list[tuple[int, int, int]] = []
+    while second < 720:
+        back = 0.08 * (4_000_000 - price)
+        price += int(rng.choice(steps)) + round(back / 300) * 300
+        rows += [(second, price, int(rng.integers(1, 4)))] * int(rng.choice([1, 1, 1, 2]))
+        second += int(rng.choice([1, 1, 1, 1, 1, 2, 3, 5, 6, 11]))
+    columns = algoseek.empty_columns(len(rows))
+    open_ns, close_ns = algoseek.session_times(sessions.DAY)
+    columns["kind"][:] = row.STOCK_TRADE
+    columns["flags"][:] = row.LAST | row.RANGE | row.VWAP | row.VOLUME
+    columns["price_e4"][:] = [price for _, price, _ in rows]
+    columns["size"][:] = [size for _, _, size in rows]
+    for clock in ("ts_recv_ns", "ts_event_ns"):
+        columns[clock][:] = [open_ns + second * sessions.S for second, _, _ in rows]
+    listed = (Instrument(row.UNDERLYING_ID, sessions.SYMBOL),)
+    return sessions.Session(columns, open_ns, close_ns, open_ns + 720 * sessions.S, listed, None, None)
+
+
+def coarse_config(seed: int) -> ScalpConfig:
+    """Windows of a few whole seconds."""
+    rng = np.random.default_rng([seed, 1])
+
+    def pick(*options: Any) -> Any:
+        return options[int(rng.integers(len(options)))]
+
+    return ScalpConfig(
+        eval_interval_ms=pick(1000, 1000, 0, 500),
+        momentum_threshold_pct=pick(0.03, 0.06),
+        momentum_window_seconds=5,
+        momentum_confirm_window_seconds=pick(2, 3),
+        momentum_rearm_ratio=pick(0.6, 0.0, 1.0),
+        velocity_windows_seconds=(1, 2, 5),
+        volume_spike_ratio=pick(0.0, 1.0),
+        vwap_volume_ratio=pick(0.0, 1.0),
+        volume_confirm_window_s=5,
+        volume_baseline_min_s=pick(0, 10, 30),
+        vwap_far_s=pick(0, 1, 2),
+        vwap_far_sigma=pick(0.2, 0.5),
+        vwap_tolerance_pct=pick(0.03, 0.01),
+        vwap_touch_s=pick(1, 2, 3),
+        vwap_bounce_tolerance_ratio=pick(1.0, 2.0),
+        vwap_first_minutes=pick(0, 1),
+        level_rearm_s=pick(0, 1, 2, 3),
+        level_min_age_s=pick(0, 3, 5, 20),
+        level_merge_pct=pick(0.0075, 0.015, 0.03),
+        level_min_touches=pick(1, 2),
+        opening_range_minutes=1,
+        breakout_hold_ms=pick(0, 1000, 2000),
+        breakout_confirm_s=pick(0, 1, 2, 3),
+    )
 
 
 def count(seen: Counter[str], session: sessions.Session, config: ScalpConfig, result: oracle.Recomputed) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -10,6 +11,7 @@ from inline_snapshot import snapshot
 
 from scalpcli.errors import DataError, UsageError
 from scalpcli.model.row import COLD, HALT_BEGIN, LAST, OPTION_QUOTE, STATUS, VOLUME
+from scalpcli.runtime import tape_plain
 from scalpcli.runtime.tape import Tape
 from scalpcli.runtime.tape_plain import RowFilter, export_rows, head_rows
 from tests.tape_samples import CALL, NOTES, SMALL_ROWS, gap, leftovers, one, quote, small_tape, trade, write
@@ -249,6 +251,30 @@ def test_a_failed_export_leaves_nothing(tmp_path, name):
     before = leftovers(tmp_path)
 
     with pytest.raises(DataError):
+        export_rows(tape, RowFilter(), tmp_path / name)
+
+    assert leftovers(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.parquet"])
+def test_an_interrupted_export_leaves_nothing(tape, tmp_path, monkeypatch, name):
+    """Polars passes one Ctrl-C on twice: the second comes while the half-written file is being removed."""
+    unlink = Path.unlink
+    interrupts = iter([KeyboardInterrupt])
+
+    def interrupted_once(self, **how):
+        for interrupt in interrupts:
+            raise interrupt
+        unlink(self, **how)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tape_plain, "_read", interrupted)
+    monkeypatch.setattr(Path, "unlink", interrupted_once)
+    monkeypatch.setattr(tape_plain, "_flag_words", lambda _: {0: ""})
+    before = leftovers(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
         export_rows(tape, RowFilter(), tmp_path / name)
 
     assert leftovers(tmp_path) == before

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import json
 import threading
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -194,6 +196,37 @@ def test_an_interruption_removes_everything_and_stops_the_thread(tmp_path, error
 
     assert leftovers(tmp_path) == []
     assert "tape-writer" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_a_writer_that_is_forgotten_leaves_nothing(tmp_path):
+    """A second Ctrl-C can come before the context is left; then nobody discards."""
+    tape = writer(tmp_path / "tapes")
+    tape.append(columns_of(small_rows()), NOTES)
+    begun = leftovers(tmp_path)
+
+    del tape
+    gc.collect()
+
+    assert len(begun) > 2
+    assert leftovers(tmp_path) == []
+
+
+def test_a_tape_that_cannot_take_its_place_leaves_the_old_one_there(tmp_path, monkeypatch):
+    """The old tape steps aside only while the new one steps in."""
+    path = small_tape(tmp_path)
+    rename = Path.rename
+
+    def fail_for_the_new(self, target):
+        if self.name.endswith(".partial"):
+            raise PermissionError
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fail_for_the_new)
+    with pytest.raises(PermissionError):
+        write(tmp_path, [trade(1)], overwrite=True)
+
+    assert Tape.open(path).manifest.rows == SMALL_ROWS
+    assert len(leftovers(tmp_path)) == 6
 
 
 def test_folders_that_were_there_stay(tmp_path):

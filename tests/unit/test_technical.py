@@ -209,7 +209,7 @@ def test_triggers_nobody_asks_for_are_dropped_and_counted(monkeypatch):
     """Two bursts with room for one: the older goes."""
     monkeypatch.setattr(technical, "TRIGGERS_KEPT_MAX", 1)
     scalper = fed(
-        (0, 400.0, 100), (24, 400.0, 10), (29.9, 402.0, 10), (60, 402.0, 10), (88, 402.0, 10), (90, 398.0, 10),
+        (0, 400.0, 100), (24, 400.0, 10), (29.9, 402.0, 10), (60, 402.0, 10), (84, 402.0, 10), (90, 398.0, 10),
         config=NO_VOLUME,
     )  # fmt: skip
 
@@ -265,8 +265,10 @@ NAIVE = dt.datetime(2026, 11, 20, 14, 30)  # noqa: DTZ001 - what is refused
             1,
             after(11),
             UsageError,
-            "the time stamp 2026-11-20T14:30:11+00:00 is not after 2026-11-20T14:30:11+00:00, "
-            "up to where instants are over",
+            (
+                "the time stamp 2026-11-20T14:30:11+00:00 is not after 2026-11-20T14:30:11+00:00, "
+                "up to where instants are over"
+            ),
         ),
         (
             401.0,
