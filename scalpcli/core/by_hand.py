@@ -11,11 +11,11 @@ import datetime as dt
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
-from scalpcli.core.layout import NEVER_NS, NO_TIME_NS, State
+from scalpcli.core.layout import NEVER_NS, NO_TIME_NS, OPTION_SIDE, SIDES, SWEEP, TRACKER, WINDOW
 from scalpcli.core.market_state import InterpretedKernel, Kernel, MarketState
 from scalpcli.errors import DataError, UsageError
 from scalpcli.model.instrument import Instrument
@@ -145,13 +145,18 @@ class OneRow:
 
     def __init__(self) -> None:
         self._batch = RowBatch(*(np.zeros(1, COLUMNS[name]) for name in ENGINE_COLUMNS))
+        head = ("ts_recv_ns", "ts_event_ns", "kind")
+        self._others = [item for item in self._batch._asdict().items() if item[0] not in head]
 
     def fill(self, kind: int, ts_ns: int, fields: dict[str, int]) -> RowBatch:
         """The batch with this row; it was received when it happened, and columns not named are 0."""
-        row = {"ts_recv_ns": ts_ns, "ts_event_ns": ts_ns, "kind": kind} | fields
-        for name, column in zip(RowBatch._fields, self._batch, strict=True):
-            column[0] = row.get(name, 0)
-        return self._batch
+        batch = self._batch
+        batch.ts_recv_ns[0] = ts_ns
+        batch.ts_event_ns[0] = ts_ns
+        batch.kind[0] = kind
+        for name, column in self._others:
+            column[0] = fields.get(name, 0)
+        return batch
 
 
 class HandFed:
@@ -159,6 +164,9 @@ class HandFed:
 
     No instant is due by itself. A moment that is asked about is evaluated as the engine evaluates an
     instant; then the windows stand as before, so that no question changes a later answer.
+
+    The kernel's arrays stand in `tracker`, `windows`, `option_sides` and `sweeps`, their fields as `layout`
+    names them.
 
     Args:
         params: All settings.
@@ -169,18 +177,20 @@ class HandFed:
 
     def __init__(self, params: Params, session: Session, instruments: tuple[Instrument, ...], hot: Kernel) -> None:
         self._market = MarketState(params, session, instruments, hot)
-        tracker = self.state.tracker[0]
-        tracker.interval_ns = NEVER_NS
-        tracker.next_instant_ns = NEVER_NS
+        state = self._market.state
+        # The same memory without NumPy's record class, whose attributes are slow to read.
+        self.tracker: Any = self._market.tracker
+        self.windows: Any = state.windows.view(WINDOW, np.ndarray)
+        self.option_sides: Any = state.option_sides.view(OPTION_SIDE, np.ndarray)
+        self.sweeps: Any = state.sweeps.view(SWEEP, np.ndarray)
+        self._sides = tuple(self.option_sides[right] for right in range(SIDES))
+        self._measured = (state.tracker.view(TRACKER, np.ndarray), self.windows, self.option_sides)
+        self.tracker["interval_ns"] = NEVER_NS
+        self.tracker["next_instant_ns"] = NEVER_NS
         self._row = OneRow()
         self._has_news = False
         self.last_ns = NO_TIME_NS
         """When the last row was received."""
-
-    @property
-    def state(self) -> State:
-        """The kernel's arrays; a ring that grows is another array afterwards."""
-        return self._market.state
 
     def fold(self, kind: int, ts_ns: int, **fields: int) -> None:
         """Fold one row, received no earlier than the last."""
@@ -191,8 +201,8 @@ class HandFed:
         self._has_news = True
 
     @contextmanager
-    def looking(self, ts_ns: int, window: int, window_ns: int) -> Iterator[State]:
-        """The state as it is evaluated at a moment.
+    def looking(self, ts_ns: int, window: int, window_ns: int) -> Iterator[None]:
+        """Let windows and sides stand as they are at a moment.
 
         Args:
             ts_ns: The moment, at the last row or later.
@@ -200,19 +210,18 @@ class HandFed:
             window_ns: Its length for this question, at most its own.
         """
         self._catch_up()
-        state = self.state
-        if ts_ns == self.last_ns and state.windows[window].window_ns == window_ns:
-            yield state
+        asked = self.windows[window]
+        if ts_ns == self.last_ns and asked["window_ns"] == window_ns:
+            yield
             return
-        arrays = (state.tracker, state.windows, state.option_sides)
-        kept = [array.copy() for array in arrays]
+        kept = [array.copy() for array in self._measured]
         # A shorter window begins no earlier, so it finds its start from where the longer one begins.
-        state.windows[window].window_ns = window_ns
+        asked["window_ns"] = window_ns
         self._evaluate(ts_ns)
         try:
-            yield state
+            yield
         finally:
-            for array, before in zip(arrays, kept, strict=True):
+            for array, before in zip(self._measured, kept, strict=True):
                 array[:] = before
 
     def _catch_up(self) -> None:
@@ -222,13 +231,12 @@ class HandFed:
             self._has_news = False
 
     def _evaluate(self, ts_ns: int) -> None:
-        self.state.tracker[0].next_instant_ns = ts_ns
+        self.tracker["next_instant_ns"] = ts_ns
         self._market.advance(NO_ROWS, 0, NEVER_NS, ts_ns)
 
     def _looks_full(self) -> bool:
         """Whether a ring is full unless the windows have moved on; it grows only when they need it all."""
-        state = self.state
-        tracker = state.tracker[0]
-        if tracker.prints_head - tracker.prints_floor > tracker.prints_mask:
+        tracker = self.tracker
+        if tracker["prints_head"] - tracker["prints_floor"] > tracker["prints_mask"]:
             return True
-        return any(side.head - side.floor > tracker.option_prints_mask for side in state.option_sides)
+        return any(side["head"] - side["floor"] > tracker["option_prints_mask"] for side in self._sides)

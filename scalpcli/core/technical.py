@@ -222,12 +222,12 @@ class TechnicalScalper:
 
     @property
     def resistance_levels(self) -> list[float]:
-        """Levels whose breakout upwards is looked for, at the last instant, USD, lowest first."""
+        """Levels whose breakout upwards is looked for, at the last instant, USD, each once, lowest first."""
         return self._levels(CALL)
 
     @property
     def support_levels(self) -> list[float]:
-        """Levels whose breakout downwards is looked for, at the last instant, USD, lowest first."""
+        """Levels whose breakout downwards is looked for, at the last instant, USD, each once, lowest first."""
         return self._levels(PUT)
 
     def _follow(self, ts_ns: int) -> _Followed:
@@ -270,7 +270,7 @@ class TechnicalScalper:
         if self._followed is None:
             return []
         levels = self._followed.state.levels[side * LEVEL_SLOTS : (side + 1) * LEVEL_SLOTS]
-        return [e4_to_usd(float(value)) for value in np.sort(levels.value[levels.active != 0])]
+        return [e4_to_usd(float(value)) for value in np.unique(levels.value[levels.active != 0])]
 
 
 class _Followed:

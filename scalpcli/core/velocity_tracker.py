@@ -98,9 +98,8 @@ class PriceVelocityTracker:
         self.windows = tuple(dict.fromkeys(int(window) for window in windows))
         self._longest_s = max(self.windows)
         self._feed = HandFed(_params(self.windows), _ALWAYS, (Instrument(0, symbol),), hot)
-        tracker = self._feed.state.tracker[0]
-        tracker.open_ns = NO_TIME_NS
-        tracker.close_ns = NEVER_NS
+        self._feed.tracker["open_ns"] = NO_TIME_NS
+        self._feed.tracker["close_ns"] = NEVER_NS
 
     @property
     def last_ns(self) -> int:
@@ -110,7 +109,7 @@ class PriceVelocityTracker:
     @property
     def last_price(self) -> float | None:
         """The last price, USD."""
-        return None if self.last_ns == NO_TIME_NS else e4_to_usd(float(self._feed.state.tracker[0].price))
+        return None if self.last_ns == NO_TIME_NS else e4_to_usd(float(self._feed.tracker["price"]))
 
     def add_price(self, price: float, timestamp: dt.datetime) -> None:
         """Add a price.
@@ -143,8 +142,8 @@ class PriceVelocityTracker:
             return PriceVelocity(window_seconds, None, "unknown", None)
         followed = window_seconds if window_seconds in self.windows else self._longest_s
         place = self.windows.index(followed)
-        with self._feed.looking(at_ns, place, window_seconds * NS_PER_S) as state:
-            change_pct = float(state.windows[place].velocity_pct)
+        with self._feed.looking(at_ns, place, window_seconds * NS_PER_S):
+            change_pct = float(self._feed.windows[place]["velocity_pct"])
         if math.isnan(change_pct):
             return PriceVelocity(window_seconds, None, "unknown", None)
         return PriceVelocity(window_seconds, change_pct, _direction(change_pct), change_pct / window_seconds)

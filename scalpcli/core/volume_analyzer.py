@@ -204,9 +204,9 @@ class VolumeAnalyzer:
         followed = self._contracts.get(contract)
         if followed is None:
             return None
-        place = int(followed.feed.state.tracker[0].volume_window)
-        with followed.feed.looking(at_ns, place, min_to_ns(window_minutes)) as state:
-            ratio = float(state.option_sides[CALL].ratio)
+        place = int(followed.feed.tracker["volume_window"])
+        with followed.feed.looking(at_ns, place, min_to_ns(window_minutes)):
+            ratio = float(followed.feed.option_sides[CALL]["ratio"])
         return None if math.isnan(ratio) else ratio
 
     def detect_sweep(self, min_contracts: int | None = None) -> SweepSignal | None:
@@ -243,8 +243,8 @@ class VolumeAnalyzer:
                 )
             instruments = (Instrument(0, ""), Instrument(_CONTRACT_ID, contract))
             followed = _Contract(HandFed(_params(self.config), session, instruments, self._hot))
-            tracker = followed.feed.state.tracker[0]
-            followed.feed.state.windows[tracker.volume_window].window_ns = min_to_ns(self._window_minutes_max)
+            window = followed.feed.windows[int(followed.feed.tracker["volume_window"])]
+            window["window_ns"] = min_to_ns(self._window_minutes_max)
             self._contracts[contract] = followed
         return followed
 
@@ -261,10 +261,9 @@ class VolumeAnalyzer:
     def _follow_sweep(self, contract: str) -> None:
         """Note a run that has just been raised, or that has grown since."""
         followed = self._contracts[contract]
-        state = followed.feed.state
-        run, side = state.sweeps[_CONTRACT_ID], state.option_sides[CALL]
+        run, side = followed.feed.sweeps[_CONTRACT_ID], followed.feed.option_sides[CALL]
         sweeps = self._sweeps
-        raised = int(side.sweeps + side.sell_sweeps)
+        raised = int(side["sweeps"] + side["sell_sweeps"])
         if raised > followed.raised:
             followed.raised = raised
             followed.raised_ns = self.last_ns
@@ -274,19 +273,19 @@ class VolumeAnalyzer:
             if len(sweeps.waiting) > SWEEPS_KEPT_MAX:
                 del sweeps.waiting[next(iter(sweeps.waiting))]
                 sweeps.dropped += 1
-        elif run.raised != 0 and followed.sweep_number in sweeps.waiting:
+        elif run["raised"] != 0 and followed.sweep_number in sweeps.waiting:
             sweeps.waiting[followed.sweep_number] = _sweep_signal(contract, run, followed.raised_ns)
 
 
 def _sweep_signal(contract: str, run: Any, raised_ns: int) -> SweepSignal:
     return SweepSignal(
         contract=contract,
-        side="buy" if run.side > 0 else "sell",
-        contracts=int(run.contracts),
-        price_low=e4_to_usd(int(run.price_min)),
-        price_high=e4_to_usd(int(run.price_max)),
-        exchanges=count_bits(int(run.exchanges)),
-        started_at=moment_of(int(run.first_event_ns)),
+        side="buy" if run["side"] > 0 else "sell",
+        contracts=int(run["contracts"]),
+        price_low=e4_to_usd(int(run["price_min"])),
+        price_high=e4_to_usd(int(run["price_max"])),
+        exchanges=count_bits(int(run["exchanges"])),
+        started_at=moment_of(int(run["first_event_ns"])),
         timestamp=moment_of(raised_ns),
     )
 

@@ -6,6 +6,7 @@ A note is one line of `notes.jsonl`. Its `seq` is the 0-based ordinal of its col
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,9 +22,12 @@ OPEN_INTEREST: Final = "open_interest"
 RUN: Final = "run"
 """Body: `nonce`: distinguishes the order ids of two runs over one session."""
 OPERATOR: Final = "operator"
-"""Body: `command` (`stop`, `flatten`, `kill`, `arm`)."""
+"""Body: `command` (one of `COMMANDS`)."""
 GAP_CAUSE: Final = "gap_cause"
 """Body: `cause`, free text for the gap row that follows."""
+
+COMMANDS: Final = ("stop", "flatten", "kill", "arm")
+"""What an operator may command."""
 
 NOTE_KINDS: Final = (PREVIOUS_LEVELS, VOLUME_PROFILE, GREEKS, OPEN_INTEREST, RUN, OPERATOR, GAP_CAUSE)
 
@@ -36,3 +40,62 @@ class Note:
     ts_recv_ns: int
     kind: str
     body: dict[str, Any]
+
+
+_NUMBER_MAX: Final = 2**53
+"""Floats hold every whole number up to here."""
+
+
+def body_fault(note: Note) -> str:
+    """Why a note's body is not what its kind says, or nothing; the engine takes only faultless ones."""
+    for name, is_right, what in _RULES.get(note.kind, ()):
+        if name not in note.body:
+            return f"a note of kind `{note.kind}` has no `{name}`"
+        if not is_right(note.body[name]):
+            return f"`{name}` of a note of kind `{note.kind}` is not {what}"
+    return ""
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value <= _NUMBER_MAX
+
+
+def _is_price_e4(value: object) -> bool:
+    return type(value) is int and 0 < value <= _NUMBER_MAX
+
+
+def _is_sessions_volumes(value: object) -> bool:
+    return isinstance(value, list) and all(
+        # By types and extremes: a profile holds half a million numbers.
+        isinstance(session, list)
+        and set(map(type, session)) <= {int}
+        and (not session or (_is_count(min(session)) and _is_count(max(session))))
+        for session in value
+    )
+
+
+def _is_interest(value: object) -> bool:
+    return isinstance(value, dict) and all(_is_count(contracts) for contracts in value.values())
+
+
+def _is_greeks(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(greeks, dict) and _is_number(greeks.get("delta", 0.0)) for greeks in value.values()
+    )
+
+
+def _is_number(value: Any) -> bool:
+    # NaN is outside every bound.
+    return type(value) in (int, float) and -_NUMBER_MAX <= value <= _NUMBER_MAX
+
+
+_PRICE: Final = (_is_price_e4, "a whole number of 1/10000 USD above 0")
+_RULES: Final[dict[str, tuple[tuple[str, Callable[[Any], bool], str], ...]]] = {
+    PREVIOUS_LEVELS: tuple((name, *_PRICE) for name in ("high_e4", "low_e4", "close_e4")),
+    VOLUME_PROFILE: (("volumes", _is_sessions_volumes, "a list of lists of whole numbers from 0"),),
+    GREEKS: (("contracts", _is_greeks, "an object of symbols with a finite `delta`"),),
+    OPEN_INTEREST: (("contracts", _is_interest, "an object of symbols with whole numbers from 0"),),
+    RUN: (("nonce", lambda value: isinstance(value, str), "text"),),
+    OPERATOR: (("command", lambda value: value in COMMANDS, f"one of {', '.join(COMMANDS)}"),),
+}
+"""What the engine reads of each kind's body: name, rule, the rule in words."""

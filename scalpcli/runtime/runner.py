@@ -14,7 +14,7 @@ from scalpcli.core.executor import Command
 from scalpcli.core.layout import END, INSTANT, NEVER_NS, RARE, UNTIL, WATCH, WATCH_EVERY
 from scalpcli.core.market_state import MarketState
 from scalpcli.errors import DataError
-from scalpcli.model.note import Note
+from scalpcli.model.note import Note, body_fault
 from scalpcli.model.order import Reply
 from scalpcli.model.row import COLD, GAP, STATUS, RowBatch
 
@@ -130,12 +130,14 @@ class Runner:
     def _next_note(self, t_ns: int) -> Note:
         note = next(self._notes, None)
         if note is None:
-            raise DataError(
-                "the tape has more cold rows than notes",
-                place=f"the row received at {t_ns} ns",
-                hint="run `scalpcli tape verify` on the tape",
-            )
-        return note
+            found = "the tape has more cold rows than notes"
+        elif note.ts_recv_ns != t_ns:
+            found = f"note {note.seq} was received at {note.ts_recv_ns} ns, its row was not"
+        else:
+            found = body_fault(note)
+            if not found:
+                return note
+        raise DataError(found, place=f"the row received at {t_ns} ns", hint="run `scalpcli tape verify` on the tape")
 
     def _settle(self) -> None:
         """Send what was decided, then tell the market's state what to come back for."""

@@ -25,7 +25,7 @@ def replay(tmp_path: Path) -> Replay:
     def call(*arguments: Any, demo: bool = True, **environ: str) -> Done:
         settings = ["-c", DEMO] if demo else []
         words = ["replay", *map(str, arguments), *settings, "--out", str(tmp_path / "runs")]
-        result = CliRunner().invoke(app, words, env={**cleared, **environ})
+        result = CliRunner().invoke(app, words, env={**cleared, **environ}, prog_name="scalpcli")
         return Done(result.exit_code, result.stdout, result.stderr)
 
     return call

@@ -2,61 +2,24 @@
 
 from __future__ import annotations
 
+import csv
+import hashlib
+import io
 import json
-import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
-from itertools import islice
+import socket
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-import pytest
-from typer.testing import CliRunner
 
-from scalpcli.cli import app
 from scalpcli.model.decision import DECISION_FIELDS
 from scalpcli.runtime.journal import EQUITY_COLUMNS, TRADE_COLUMNS
+from tests.replay_samples import BLESSED, TAPE
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-TAPE = EXAMPLES / "tapes" / "TSLA" / "2026-11-20"
-DEMO = str(EXAMPLES / "configs" / "demo.toml")
-BLESSED = EXAMPLES / "blessed" / "decisions.jsonl"
-
-
-@dataclass
-class Done:
-    """What one command left behind."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> dict[str, Any]:
-        """Standard output as an object."""
-        return json.loads(self.out)
-
-
-Replay = Callable[..., Done]
-
-
-@pytest.fixture
-def replay(tmp_path: Path) -> Replay:
-    """Run `scalpcli replay` with the demo's settings, its runs below this test's folder."""
-
-    def call(*arguments: Any, demo: bool = True) -> Done:
-        settings = ["-c", DEMO] if demo else []
-        result = CliRunner().invoke(app, ["replay", *map(str, arguments), *settings, "--out", str(tmp_path / "runs")])
-        return Done(result.exit_code, result.stdout, result.stderr)
-
-    return call
-
-
-def runs_of(tmp_path: Path) -> list[Path]:
-    """Whatever a replay left in its folder of runs, hidden files too."""
-    folder = tmp_path / "runs"
-    return list(folder.iterdir()) if folder.exists() else []
+JSON_TYPES = {
+    "integer": int, "number": (int, float), "string": str, "boolean": bool, "array": list, "object": dict,
+    "null": type(None),
+}  # fmt: skip
 
 
 def test_json_holds_what_a_script_needs(replay):
@@ -93,17 +56,79 @@ def test_the_run_folder_is_complete_and_adds_up(replay):
     assert (run / "telemetry.jsonl").read_text().count("\n") == 1
 
 
+def test_the_manifest_tells_how_to_make_the_run_again(replay):
+    """Every setting, the code's version, each tape and its digest, the seed, counts and timings."""
+    done = replay(TAPE, "-p", "simulated_broker.seed=3", "--until", "11:00", "--json")
+
+    manifest = json.loads((done.run / "manifest.json").read_text())
+    (session,) = manifest["sessions"]
+    assert set(manifest) == {
+        "schema_version", "mode", "config", "config_digest", "code_version", "seed", "sessions", "decisions_digest",
+        "counts", "timings_s", "peak_rss_mb", "created_utc", "command",
+    }  # fmt: skip
+    assert set(manifest["counts"]) == {"rows", "triggers", "signals", "orders", "fills", "trades"}
+    assert manifest["seed"] == manifest["config"]["simulated_broker"]["seed"] == 3
+    assert manifest["config_digest"] == done.json["config_digest"] == done.records[0]["config_digest"]
+    assert session["tape_digest"] == json.loads((TAPE / "manifest.json").read_text())["rows_digest"]
+    assert session["tape"] == str(TAPE)
+    assert {name: manifest["counts"][name] for name in ("rows", "trades")} == {
+        name: done.json[name] for name in ("rows", "trades")
+    }
+    assert manifest["command"][:2] == ["scalpcli replay", str(TAPE)]
+    assert manifest["command"][manifest["command"].index("--until") :][:2] == ["--until", "11:00"]
+
+
+def test_the_digest_is_of_the_journals_bytes(replay):
+    """Anyone can compute it with sha256sum."""
+    done = replay(TAPE, "--json")
+
+    digest = hashlib.sha256((done.run / "decisions.jsonl").read_bytes()).hexdigest()
+
+    assert done.json["decisions_digest"] == digest == hashlib.sha256(BLESSED.read_bytes()).hexdigest()
+
+
+def test_the_time_of_writing_is_in_the_run_as_in_what_is_printed(replay):
+    """The total counts all of it; a written figure that was never measured would be believed."""
+    done = replay(TAPE, "--until", "10:00", "--json")
+
+    written = json.loads((done.run / "manifest.json").read_text())["timings_s"]
+    assert written["write"] > 0
+    assert written["total"] >= written["read"] + written["engine"] + written["write"]
+    assert {name: round(value, 4) for name, value in written.items()} == done.json["timings_s"]
+
+
 def test_every_record_is_as_the_schema_says(replay):
-    """`replay --schema` names each kind's fields; the journal has exactly those."""
+    """`replay --schema` names each kind's fields and their types; the journal has exactly those."""
     schema = replay("--schema", demo=False).json
     run = Path(replay(TAPE, "--json").json["run_dir"])
 
-    fields = {kind["title"]: set(kind["required"]) for kind in schema["oneOf"]}
+    kinds = {kind["title"]: kind for kind in schema["oneOf"]}
+    fields = {title: set(kind["required"]) for title, kind in kinds.items()}
     records = [json.loads(line) for line in (run / "decisions.jsonl").read_text().splitlines()]
 
     assert set(fields) == set(DECISION_FIELDS)
     assert [record["n"] for record in records] == list(range(len(records)))
     assert [record for record in records if set(record) != fields[record["kind"]]] == []
+    assert [name for record in records for name in wrong_fields(record, kinds[record["kind"]])] == []
+    assert len({record["kind"] for record in records}) >= 15
+
+
+def wrong_fields(record: dict[str, Any], kind: dict[str, Any]) -> list[str]:
+    """Fields of a record whose type or constant is not the schema's."""
+    wrong = []
+    for name, value in record.items():
+        about = kind["properties"][name]
+        if "const" in about:
+            is_right = value == about["const"]
+        else:
+            names = [about["type"]] if isinstance(about["type"], str) else about["type"]
+            # A truth value is an int in Python, and a number in no schema.
+            is_right = any(isinstance(value, JSON_TYPES[each]) for each in names) and (
+                not isinstance(value, bool) or "boolean" in names
+            )
+        if not is_right:
+            wrong.append(f"{record['kind']}.{name} = {value!r}")
+    return wrong
 
 
 def test_data_goes_to_stdout_and_words_to_stderr(replay):
@@ -117,123 +142,36 @@ def test_data_goes_to_stdout_and_words_to_stderr(replay):
     assert max(map(len, done.out.splitlines()[:-1])) <= 80
 
 
-@pytest.mark.parametrize("rows", [1, 997, 200_000])
-def test_check_passes_on_any_batch_size(replay, rows):
-    """How the rows are cut changes no decision."""
-    done = replay(TAPE, "-p", f"replay.batch_rows={rows}", "--check", BLESSED)
+def test_quiet_leaves_only_data(replay):
+    """A cron job mails whatever is on stderr."""
+    done = replay(TAPE, "-q")
 
-    assert done.code == 0, done.err
-    assert "equal the blessed ones" in done.err
-
-
-def test_two_jobs_decide_like_one(replay, tmp_path):
-    """Processes of their own change nothing, not even the order of sessions."""
-    other = tmp_path / "other"
-    CliRunner().invoke(
-        app, ["tape", "synth", str(other), "--date", "2026-11-20", "--rows", "30000", "--contracts", "10", "-q"]
-    )
-
-    alone = replay(TAPE, other, "--json").json
-    together = replay(TAPE, other, "--jobs", 2, "--json").json
-
-    assert alone["decisions_digest"] == together["decisions_digest"]
-    assert alone["sessions"] == together["sessions"]
-    assert alone["decisions_digest"] != replay(TAPE, "--json").json["decisions_digest"]
+    assert done.err == ""
+    assert "triggers" in done.out
 
 
-def test_check_shows_the_first_difference(replay, tmp_path):
-    """A decision that moved is shown with its time, what it was and what it is now."""
-    blessed = BLESSED.read_text().splitlines()
-    number = next(index for index, line in enumerate(blessed) if '"kind":"signal"' in line)
-    changed = json.loads(blessed[number])
-    changed["suggested_contracts"] += 1
-    file = tmp_path / "changed.jsonl"
-    file.write_text("\n".join([*blessed[:number], json.dumps(changed), *blessed[number + 1 :]]) + "\n")
+def test_csv_and_json_lines_are_the_trades(replay):
+    """A row each, with every column of `trades.parquet`."""
+    run = replay(TAPE, "--json").run
+    trades = pl.read_parquet(run / "trades.parquet")
 
-    done = replay(TAPE, "--check", file)
+    rows = list(csv.DictReader(io.StringIO(replay(TAPE, "--format", "csv").out)))
+    lines = [json.loads(line) for line in replay(TAPE, "--format", "jsonl").out.splitlines()]
 
-    assert done.code == 5
-    assert f"decision {number + 1} " in done.err
-    assert "suggested_contracts" in done.err
-    assert str(changed["option_symbol"]) in done.err
+    assert list(rows[0]) == list(lines[0]) == list(TRADE_COLUMNS)
+    assert [row["option_symbol"] for row in rows] == trades["option_symbol"].to_list()
+    assert [float(row["net_pnl_usd"]) for row in rows] == trades["net_pnl_usd"].to_list()
+    assert [line["net_pnl_usd"] for line in lines] == trades["net_pnl_usd"].to_list()
 
 
-def test_one_changed_tick_is_noticed(replay, tmp_path):
-    """A price moved in a copy of the tape: the blessed decisions no longer come out."""
-    tape = changed_tape(tmp_path)
+def test_a_session_without_trades_has_a_head_in_csv_and_says_so_in_a_table(replay):
+    """A script that reads columns finds them; a person is not left with an empty screen."""
+    rows = replay(TAPE, "--triggers-only", "--format", "csv").out
+    table = replay(TAPE, "--triggers-only").out
 
-    done = replay(tape, "--check", BLESSED)
-
-    assert done.code == 5
-    assert "is not the blessed one" in done.err
-
-
-def changed_tape(tmp_path: Path) -> Path:
-    """The example tape with one burst's prints 1 USD higher, written anew."""
-    from scalpcli.model.params import TapeParams
-    from scalpcli.model.row import COLUMNS
-    from scalpcli.runtime.tape import Tape
-    from scalpcli.runtime.tape_writer import TapeWriter
-
-    tape = Tape.open(TAPE)
-    trigger = next(json.loads(line) for line in BLESSED.read_text().splitlines() if '"kind":"trigger"' in line)
-    notes = iter(tape.notes())
-    with TapeWriter(
-        tmp_path / "changed", "TSLA", tape.session.date, params=TapeParams(), synthetic=True, feeds={}, source={}
-    ) as writer:
-        writer.add_instruments(tape.instruments[1:])
-        for text in tape.manifest.conditions[1:]:
-            writer.condition_code(text)
-        for text in tape.manifest.exchanges[1:]:
-            writer.exchange_code(text)
-        for columns in tape.batches(columns=tuple(COLUMNS)):
-            block = {name: values.copy() for name, values in columns.items()}
-            trades = (block["kind"] == 1) & (block["ts_recv_ns"] <= trigger["ts_ns"])
-            last = trades.nonzero()[0]
-            if len(last) and block["ts_recv_ns"][-1] > trigger["ts_ns"]:
-                block["price_e4"][last[-40:]] += 10_000
-            cold = int((block["kind"] == 8).sum())
-            writer.append(block, [(note.kind, note.body) for note in islice(notes, cold)])
-        return writer.seal()
-
-
-def test_update_blesses_and_check_then_passes(replay, tmp_path):
-    """`--update` writes the file that `--check` reads."""
-    file = tmp_path / "mine.jsonl"
-
-    blessed = replay(TAPE, "--check", file, "--update")
-    checked = replay(TAPE, "--check", file)
-
-    assert (blessed.code, checked.code) == (0, 0)
-    assert file.read_bytes() == BLESSED.read_bytes()
-
-
-def test_a_missing_blessed_file_says_how_to_make_one(replay, tmp_path):
-    """There is nothing to compare with: exit 4 and the flag that blesses."""
-    done = replay(TAPE, "--check", tmp_path / "none.jsonl")
-
-    assert done.code == 4
-    assert "--update" in done.err
-
-
-def test_requirements_decide_the_exit_code(replay):
-    """What holds passes, what falls short exits 5, what cannot be meant exits 2 before any work."""
-    assert replay(TAPE, "--require", "trades>=10").code == 0
-    short = replay(TAPE, "--require", "trades>=1000")
-    wrong = replay(TAPE, "--require", "tradez>=1")
-
-    assert short.code == 5
-    assert "trades" in short.err
-    assert wrong.code == 2
-    assert "trades" in wrong.err
-
-
-def test_the_lookahead_check_passes(replay):
-    """Another future moves no decision of the past."""
-    done = replay(TAPE, "--lookahead-check")
-
-    assert done.code == 0, done.err
-    assert "stood while" in done.err
+    assert rows == ",".join(TRADE_COLUMNS) + "\n"
+    assert "nothing to show" in table
+    assert ", 0 trades, net 0.00 USD" in table
 
 
 def test_the_trace_has_a_row_an_instant(replay, tmp_path):
@@ -263,156 +201,60 @@ def test_until_ends_the_session_there(replay):
     assert last["ts_ns"] == 1_795_188_600_000_000_000  # 2026-11-20 10:30 New York
 
 
-def test_latency_and_settings_reach_the_market(replay):
-    """Flag over -p over file; another setting gives another digest."""
-    slow = replay(TAPE, "--latency-ms", 2000, "-p", "simulated_broker.order_latency_ms=1", "--json").json
-    default = replay(TAPE, "--json").json
+def test_the_trace_ends_where_the_replay_ends(replay, tmp_path):
+    """`--until` is the end of everything that is written."""
+    file = tmp_path / "trace.parquet"
 
-    run = json.loads(Path(slow["run_dir"], "manifest.json").read_text())
-    assert run["config"]["simulated_broker"]["order_latency_ms"] == 2000
-    assert slow["config_digest"] != default["config_digest"]
-    assert slow["decisions_digest"] != default["decisions_digest"]
+    replay(TAPE, "--trace", file, "--until", "09:40")
 
-
-def test_a_tape_without_options_gives_refusals(replay, tmp_path):
-    """No chain is no crash: every trigger is refused for want of one."""
-    csv = tmp_path / "trades.csv"
-    lines = [f"{1_795_185_000_000 + second * 1000},{400 + 0.1 * (second % 60):.2f},100,Q,@" for second in range(600)]
-    csv.write_text("\n".join(["ts,price,size,exchange,conditions", *lines]) + "\n")
-    imported = CliRunner().invoke(
-        app,
-        [
-            *("tape", "import", str(tmp_path / "t"), "--symbol", "TSLA", "--date", "2026-11-20", "--trades", str(csv)),
-            *("--profile", "ticks", "--map", "trades.ts=ts:ms", "-q"),
-        ],
-    )
-
-    found = replay(tmp_path / "t", "-p", "scalp.volume_spike_ratio=0", "--json").json
-
-    assert imported.exit_code == 0, imported.stderr
-    assert found["triggers"] > 0
-    assert found["trades"] == 0
-    assert "option_silence" in found["refusals"]
+    trace = pl.read_parquet(file)
+    assert trace.height == 10 * 60 * 5
+    assert trace["ts_ns"][-1] == 1_795_185_600_000_000_000  # 2026-11-20 09:40 New York
 
 
-def test_days_outside_the_fee_table_say_what_to_write(replay, shared, tmp_path):
-    """2013 has no fees here: exit 4 names both ways out; triggers alone need none."""
-    trades = shared / "data" / "equity_ticks_2013" / "ibm_20131008_trades.parquet"
-    CliRunner().invoke(
-        app,
-        [
-            *(
-                "tape",
-                "import",
-                str(tmp_path / "t"),
-                "--symbol",
-                "IBM",
-                "--date",
-                "2013-10-08",
-                "--trades",
-                str(trades),
-            ),
-            *("--profile", "ticks", "-q"),
-        ],
-    )
+def test_until_decides_like_the_whole_session_up_to_there(replay):
+    """What comes later changes nothing; the lines up to the end are those of the whole session."""
+    part = (replay(TAPE, "--until", "11:30", "--json").run / "decisions.jsonl").read_bytes().splitlines()
 
-    refused = replay(tmp_path / "t")
+    # The last line is the sum, and what is still offered at the end is written off there.
+    decided = [line for line in part if json.loads(line)["ts_ns"] < 1_795_192_200_000_000_000]
+    assert len(decided) > 50
+    assert decided == BLESSED.read_bytes().splitlines()[: len(decided)]
+
+
+def test_triggers_only_writes_triggers_and_nothing_that_follows(replay):
+    """The same triggers as a whole replay of the example, none refused, none traded."""
+    done = replay(TAPE, "--triggers-only", "--json")
+
+    whole = [json.loads(line) for line in BLESSED.read_text().splitlines()]
+    triggers = [record for record in done.records if record["kind"] == "trigger"]
+    numberless = [{name: value for name, value in record.items() if name != "n"} for record in whole + triggers]
+    assert numberless[len(whole) :] == [record for record in numberless[: len(whole)] if record["kind"] == "trigger"]
+    assert {record["kind"] for record in done.records} <= {"session", "trigger", "gap", "halt", "session_end"}
+    assert done.json["refusals"] == {}
+
+
+def test_speed_paces_a_replay_and_changes_nothing_else(replay):
+    """Five minutes before the open and one after it take 360 s / 1,200 = 0.3 s."""
+    fast = replay(TAPE, "--until", "09:31", "--json")
+    paced = replay(TAPE, "--until", "09:31", "--speed", "1200", "--json")
+
+    # The tape's first row comes half a minute into the five.
+    assert paced.json["timings_s"]["total"] >= 0.2
+    assert paced.json["decisions_digest"] == fast.json["decisions_digest"]
+
+
+def test_min_quality_refuses_a_tape_with_too_little(replay, tmp_path):
+    """The example covers 99.56 percent of its session."""
+    refused = replay(TAPE, "--min-quality", "99.6")
 
     assert refused.code == 4
-    assert "--fees none" in refused.err
-    assert "--fees-as-of" in refused.err
-    assert replay(tmp_path / "t", "--fees", "none").code == 0
-    assert replay(tmp_path / "t", "--triggers-only").code == 0
-
-
-def test_gaps_may_fail_a_replay(replay, tmp_path):
-    """`--gaps fail` ends at the first gap with exit 4 and leaves nothing."""
-    done = replay(TAPE, "--gaps", "fail")
-
-    assert done.code == 4
-    assert "gap" in done.err
-    assert runs_of(tmp_path) == []
-
-
-BAD_SETTINGS = {
-    "unknown": ("scalp.momentum_treshold_pct=1", "momentum_threshold_pct"),
-    "out of bounds": ("scalp.stop_loss_pct=150", "100"),
-    "not a number": ("scalp.stop_loss_pct=nan", "stop_loss_pct"),
-}
-
-
-@pytest.mark.parametrize(("text", "named"), BAD_SETTINGS.values(), ids=list(BAD_SETTINGS))
-def test_bad_settings_end_before_any_work(replay, tmp_path, text, named):
-    """Exit 2, the setting and its limit; nothing is written."""
-    done = replay(TAPE, "-p", text)
-
-    assert done.code == 2
-    assert named in done.err
-    assert runs_of(tmp_path) == []
-
-
-def damaged(tmp_path: Path, damage: Callable[[Path], None]) -> Path:
-    """A copy of the example tape after `damage`."""
-    copy = tmp_path / "damaged"
-    shutil.copytree(TAPE, copy)
-    damage(copy)
-    return copy
-
-
-def _truncate(tape: Path) -> None:
-    (tape / "rows.parquet").write_bytes((tape / "rows.parquet").read_bytes()[:1000])
-
-
-def _flip(tape: Path) -> None:
-    rows = bytearray((tape / "rows.parquet").read_bytes())
-    rows[len(rows) // 2] ^= 1
-    (tape / "rows.parquet").write_bytes(bytes(rows))
-
-
-def _future(tape: Path) -> None:
-    manifest = json.loads((tape / "manifest.json").read_text()) | {"schema_version": 999}
-    (tape / "manifest.json").write_text(json.dumps(manifest))
-
-
-def _unknown_session(tape: Path) -> None:
-    manifest = json.loads((tape / "manifest.json").read_text()) | {"session": "2031-01-02"}
-    (tape / "manifest.json").write_text(json.dumps(manifest))
-
-
-def _other_shape(tape: Path) -> None:
-    pl.DataFrame({"a": [1]}).write_parquet(tape / "rows.parquet")
-    manifest = json.loads((tape / "manifest.json").read_text())
-    manifest["files"]["rows.parquet"]["bytes"] = (tape / "rows.parquet").stat().st_size
-    (tape / "manifest.json").write_text(json.dumps(manifest))
-
-
-DAMAGE = {
-    "truncated": (_truncate, "cut off"),
-    "flipped bit": (_flip, "tape verify"),
-    "future schema": (_future, "999"),
-    "unknown session": (_unknown_session, "2031"),
-    "another shape": (_other_shape, "rows.parquet"),
-}
-
-
-@pytest.mark.parametrize(("damage", "named"), DAMAGE.values(), ids=list(DAMAGE))
-def test_damaged_tapes_are_refused_and_leave_nothing(replay, tmp_path, damage, named):
-    """Exit 4, one error that names what is wrong, no run folder, no traceback."""
-    done = replay(damaged(tmp_path, damage))
-
-    assert done.code == 4
-    assert done.err.startswith("error: ")
-    assert named in done.err
-    assert "Traceback" not in done.err
-    assert runs_of(tmp_path) == []
-
-
-def test_an_absent_tape_is_named(replay, tmp_path):
-    """Exit 4 and the path."""
-    done = replay(tmp_path / "no-such-tape")
-
-    assert done.code == 4
-    assert "no-such-tape" in done.err
+    assert refused.err == (
+        "error: the tape covers 99.6 percent of its session, below the limit: 99.6\n"
+        f"  in `{TAPE}`\n\nhint: look at it with `scalpcli tape info`, or lower --min-quality\n"
+    )
+    assert not (tmp_path / "runs").exists()
+    assert replay(TAPE, "--min-quality", "99.5", "--until", "09:40").code == 0
 
 
 def test_no_key_reaches_an_output(replay, monkeypatch):
@@ -421,23 +263,24 @@ def test_no_key_reaches_an_output(replay, monkeypatch):
     for name in ("ALPACA_API_KEY", "ALPACA_SECRET_KEY", "ORATS_TOKEN"):
         monkeypatch.setenv(name, canary)
 
-    done = replay(TAPE, "--json")
+    done = replay(TAPE, "--json", "-v")
+    failed = replay(TAPE, "--gaps", "fail", "-v")
 
-    texts = [
-        done.out,
-        done.err,
-        *(path.read_bytes().decode("latin-1") for path in Path(done.json["run_dir"]).iterdir()),
-    ]
+    tables = [pl.read_parquet(path).write_csv() for path in done.run.glob("*.parquet")]
+    texts = [path.read_text() for path in done.run.glob("*.json*")]
+    texts += [done.out, done.err, failed.out, failed.err, *tables]
+    assert len(texts) == 9
     assert [text for text in texts if canary in text] == []
 
 
 def test_replay_needs_no_network(replay, monkeypatch):
     """No socket is opened."""
-    import socket
 
     def refuse(*_arguments: Any, **_options: Any) -> None:
         raise AssertionError("a socket was opened")
 
     monkeypatch.setattr(socket, "socket", refuse)
 
-    assert replay(TAPE).code == 0
+    done = replay(TAPE)
+
+    assert done.code == 0, done.err

@@ -251,7 +251,7 @@ def crowded(case: Case) -> Case:
     """The same day played by one who enters whenever it is allowed, and holds: limits of counts are met."""
     held = patient(case)
     scalp = dataclasses.replace(
-        held.params.scalp, max_concurrent_scalps=3, max_daily_scalps=4, min_signal_interval_seconds=0.0,
+        held.params.scalp, max_concurrent_scalps=3, max_daily_scalps=2, min_signal_interval_seconds=0.0,
         max_spread_pct=50.0, max_hold_minutes=1.0, scalp_position_size_pct=2.0,
     )  # fmt: skip
     broker = dataclasses.replace(held.params.simulated_broker, order_latency_ms=1500.0)

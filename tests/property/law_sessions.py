@@ -341,10 +341,11 @@ def _with_gaps(
     rng: np.random.Generator, rows: list[dict[str, Any]], session: Session, minutes: int
 ) -> list[dict[str, Any]]:
     """Gaps, known while open or only afterwards; what was lost is lost."""
-    for _ in range(int(rng.integers(1, 2 + minutes // 4))):
+    options = row.CHANNEL_OPTION_QUOTES
+    for _ in range(int(rng.integers(1, 2 + minutes // 2))):
         begin = _moment(rng, session, minutes)
-        end = begin + int(rng.integers(100, 15_000)) * MS
-        mask = int(rng.choice([row.CHANNELS_ALL, row.CHANNEL_OPTION_QUOTES, row.CHANNEL_STOCK_TRADES, 3]))
+        end = begin + int(rng.integers(100, 8000)) * MS
+        mask = int(rng.choice([row.CHANNELS_ALL, options, options, row.CHANNEL_STOCK_TRADES, 3]))
         rows = [one for one in rows if not (CHANNEL_OF.get(one["kind"], 0) & mask and begin <= one["ts_recv_ns"] < end)]
         both = row.GAP_BEGIN | row.GAP_END
         if rng.random() < 0.4:

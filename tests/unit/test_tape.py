@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import shutil
 
@@ -383,6 +384,22 @@ error: `rows.parquet` is not what was written: its sha256 differs from the manif
 hint: `scalpcli tape verify TAPES/TSLA/2026-11-20` tells what is damaged; restore or import it again\
 """)
     assert unchecked == SMALL_ROWS
+
+
+def test_rows_that_end_early_are_told(folder, tmp_path):
+    """A panic in one of Polars' threads ends the stream without an error; only the count tells."""
+    tape = Tape.open(folder)
+    tape.manifest = dataclasses.replace(tape.manifest, rows=SMALL_ROWS + 1)
+
+    with pytest.raises(DataError) as caught:
+        list(tape.batches(check_bytes=False))
+
+    assert caught.value.render().replace(str(tmp_path), "TAPES") == snapshot("""\
+error: rows cannot be read: 3000 rows can be read, the manifest says 3001
+  in `TAPES/TSLA/2026-11-20/rows.parquet`, row 2048 (row group 2)
+
+hint: `scalpcli tape verify TAPES/TSLA/2026-11-20` tells what is damaged; restore or import it again\
+""")
 
 
 def test_a_row_group_that_cannot_be_decoded_is_named(folder, tmp_path):

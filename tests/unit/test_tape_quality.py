@@ -83,6 +83,15 @@ def test_a_gap_told_by_its_two_ends_lasts_from_begin_to_end():
     assert summary(rows)["gaps"] == {"count": 1, "seconds": 50.0, "longest_s": 50.0}
 
 
+def test_a_second_begin_does_not_shorten_a_gap():
+    """Blind is blind until it is said to be over; a recorder that starts anew may say BEGIN again."""
+    begins = [one(GAP, at, ts_event_ns=OPEN + at * NS_PER_S, size=1, flags=GAP_BEGIN) for at in (100, 150)]
+
+    rows = [trade(0), *begins, one(GAP, 200, size=1, flags=GAP_END), trade(23_400)]
+
+    assert summary(rows)["gaps"] == {"count": 1, "seconds": 100.0, "longest_s": 100.0}
+
+
 def test_a_gap_that_never_ends_lasts_to_the_close():
     """Who went blind and never said otherwise is blind."""
     rows = [trade(0), one(GAP, 23_000, size=1, flags=GAP_BEGIN, ts_event_ns=OPEN + 23_000 * NS_PER_S), trade(23_400)]
@@ -204,11 +213,15 @@ def test_no_market_row_gives_no_coverage_and_no_skew():
 @pytest.mark.parametrize("size", [1, 7, 1000])
 def test_figures_do_not_depend_on_how_rows_are_cut(size):
     """They are folded block by block; a block's border must leave no trace."""
-    columns = columns_of(small_rows())
+    rows = small_rows()
+    for row in rows[5::11]:
+        row["ts_event_ns"] -= 100 * NS_PER_S
+    columns = columns_of(rows)
     parts = TapeQuality(SESSION)
 
     for start in range(0, len(columns["kind"]), size):
         parts.update({name: values[start : start + size] for name, values in columns.items()})
 
-    assert parts.summary() == summary(small_rows())
+    assert parts.summary() == summary(rows)
     assert parts.summary()["gaps"]["count"] == 1
+    assert parts.summary()["out_of_order"] > 200

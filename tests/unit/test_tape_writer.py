@@ -136,11 +136,15 @@ def test_the_digest_does_not_depend_on_how_the_file_is_laid_out(tmp_path):
     assert (whole / "rows.parquet").read_bytes() != (parts / "rows.parquet").read_bytes()
 
 
-@pytest.mark.parametrize("change", ["price", "note", "contract", "condition"])
+@pytest.mark.parametrize("change", ["price", "note", "contract", "interest", "condition"])
 def test_the_digest_changes_with_everything_a_replay_reads(tmp_path, change):
     """A digest that missed the notes or the contracts would call two markets one."""
-    plain = small_tape(tmp_path / "a")
     rows, notes = small_rows(), list(NOTES)
+    with writer(tmp_path / "a") as tape:
+        if change == "interest":
+            tape.add_instruments([contract(3, "TSLA261120C00410000", open_interest=8)])
+        tape.append(columns_of(rows), notes)
+        plain = tape.seal()
     if change == "price":
         rows[1000]["price_e4"] += 1
     if change == "note":
@@ -149,6 +153,8 @@ def test_the_digest_changes_with_everything_a_replay_reads(tmp_path, change):
     with writer(tmp_path / "b") as tape:
         if change == "contract":
             tape.add_instruments([contract(3, "TSLA261120C00410000")])
+        if change == "interest":
+            tape.add_instruments([contract(3, "TSLA261120C00410000", open_interest=7)])
         if change == "condition":
             tape.condition_code("@ I")
         tape.append(columns_of(rows), notes)

@@ -79,7 +79,7 @@ def test_a_trade_outside_the_session_moves_nothing():
 
 def test_the_opening_range_becomes_levels_when_it_has_ended():
     """Its high resists and its low supports from the instant at its end on."""
-    scalper = fed((60, 402.0, 1), (120, 398.0, 1), (240, 400.0, 1))
+    scalper = fed((60, 402.0, 1), (120, 398.0, 1), (240, 400.0, 1), hot=kernel("compiled"))
     levels = []
 
     for seconds in (299.8, 300.0):
@@ -91,7 +91,7 @@ def test_the_opening_range_becomes_levels_when_it_has_ended():
 
 def test_the_sessions_extreme_becomes_a_level_when_it_has_stood():
     """A high of 310 s is a level at 610 s; levels come lowest first."""
-    scalper = fed((60, 402.0, 1), (120, 398.0, 1), (310, 403.0, 1))
+    scalper = fed((60, 402.0, 1), (120, 398.0, 1), (310, 403.0, 1), hot=kernel("compiled"))
     levels = []
 
     for seconds in (609.8, 610.0):
@@ -140,7 +140,7 @@ def test_a_burst_needs_volume_unless_none_is_asked_for():
 
 def test_a_breakout_rises_when_the_price_has_held_beyond_the_level():
     """402.13 is more than 0.03 percent beyond the opening range's 402; two seconds later it rises."""
-    scalper = fed((60, 402.0, 1), (120, 398.0, 1), (370, 402.13, 1), config=NO_VOLUME)
+    scalper = fed((60, 402.0, 1), (120, 398.0, 1), (370, 402.13, 1), config=NO_VOLUME, hot=kernel("compiled"))
 
     rises = [scalper.check_breakout(after(seconds)) for seconds in (371.8, 372)]
 
@@ -152,7 +152,7 @@ def test_a_breakout_rises_when_the_price_has_held_beyond_the_level():
 
 def test_a_price_within_the_buffer_is_no_breakout():
     """402.12 is 0.12 beyond 402, and 0.03 percent of 402 is 0.1206."""
-    scalper = fed((60, 402.0, 1), (120, 398.0, 1), (370, 402.12, 1), config=NO_VOLUME)
+    scalper = fed((60, 402.0, 1), (120, 398.0, 1), (370, 402.12, 1), config=NO_VOLUME, hot=kernel("compiled"))
 
     rise = scalper.check_breakout(after(380))
 
@@ -162,7 +162,8 @@ def test_a_price_within_the_buffer_is_no_breakout():
 def test_a_rejection_from_above_is_a_call():
     """VWAP 402, sigma 2: far above for minutes, within 0.2 of it at 960 s, 0.6 above at 970 s."""
     heavy = 1_000_000
-    scalper = fed((1, 400.0, heavy), (2, 404.0, heavy), (960, 402.1, 1), (970, 402.6, 1), config=NO_VOLUME)
+    trades = ((1, 400.0, heavy), (2, 404.0, heavy), (960, 402.1, 1), (970, 402.6, 1))
+    scalper = fed(*trades, config=NO_VOLUME, hot=kernel("compiled"))
 
     rises = [scalper.check_vwap_rejection(after(seconds)) for seconds in (970, 980)]
 
@@ -227,7 +228,7 @@ def test_trackers_handed_in_are_fed_along():
     tracker, analyzer = PriceVelocityTracker("TSLA", (20,)), VolumeAnalyzer()
     trades = ((60, 400.0, 100), (550, 400.0, 100), (570, 401.0, 200))
 
-    scalper = fed(*trades, velocity_tracker=tracker, volume_analyzer=analyzer)
+    scalper = fed(*trades, velocity_tracker=tracker, volume_analyzer=analyzer, hot=kernel("compiled"))
 
     assert scalper.velocity_tracker.get_velocity(20).change_pct == 0.25
     assert scalper.volume_analyzer.get_volume_ratio("TSLA", 1) == (300 / 60) / (100 / 510)

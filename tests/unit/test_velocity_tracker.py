@@ -191,7 +191,7 @@ def test_the_ring_lets_go_of_what_no_window_needs():
     for number in range(10_000):
         fed.add_price(400.0 + number % 7, OPEN + dt.timedelta(milliseconds=10 * number))
 
-    assert len(fed._feed.state.prints) == PRINTS_START
+    assert len(fed._feed._market.state.prints) == PRINTS_START
     assert fed.get_velocity(5).change_pct == ((9_999 % 7) - (9_499 % 7)) * 100.0 / (400.0 + 9_499 % 7)
 
 
@@ -203,7 +203,7 @@ def test_the_ring_grows_when_a_window_needs_it():
     for number in range(10_000):
         fed.add_price(404.0, OPEN + dt.timedelta(microseconds=1 + number))
 
-    assert len(fed._feed.state.prints) > 10_000
+    assert len(fed._feed._market.state.prints) > 10_000
     assert fed.get_velocity(5, after(5)).change_pct == 1.0
 
 

@@ -174,7 +174,7 @@ def test_the_ring_lets_go_of_what_no_window_needs():
     for number in range(12_000):
         fed.add_trade(CALL_SYMBOL, 1 + (number >= 11_700), after(number / 10))
 
-    assert len(fed._contracts[CALL_SYMBOL].feed.state.option_prints) == 2 * PRINTS_START
+    assert len(fed._contracts[CALL_SYMBOL].feed._market.state.option_prints) == 2 * PRINTS_START
     assert fed.get_volume_ratio(CALL_SYMBOL, 0.5) == pytest.approx(2.0, rel=1e-3)
 
 
