@@ -27,6 +27,8 @@ from scalpcli.units import NS_PER_DAY, NS_PER_US, usd_to_e4
 INTERPRETED: Final[Kernel] = InterpretedKernel()
 """The kernel where no compiled one is handed in: the same source, some hundred times slower."""
 NO_ROWS: Final = RowBatch.empty()
+PRINTS_START: Final = 64
+"""Prints a ring begins with: by hand there is one market a contract, and most contracts trade little."""
 SIZE_MAX: Final = 2**31 - 1
 PRICE_E4_MAX: Final = 2**53
 """Beyond it, whole 1/10000 USD are no longer exact in the engine's statistics."""
@@ -176,7 +178,7 @@ class HandFed:
     """
 
     def __init__(self, params: Params, session: Session, instruments: tuple[Instrument, ...], hot: Kernel) -> None:
-        self._market = MarketState(params, session, instruments, hot)
+        self._market = MarketState(params, session, instruments, hot, prints_start=PRINTS_START)
         state = self._market.state
         # The same memory without NumPy's record class, whose attributes are slow to read.
         self.tracker: Any = self._market.tracker

@@ -111,6 +111,7 @@ class MarketState:
         instruments: By `instrument_id`, the underlying first.
         hot: The compiled or the interpreted kernel.
         on_trace: Takes blocks of trace rows, shape ``(n, 7 + windows)``, 1/10000 USD, times from the open.
+        prints_start: Prints a ring has room for before it grows, a power of two.
 
     Raises:
         DataError: more instruments than a row can name.
@@ -123,6 +124,7 @@ class MarketState:
         instruments: tuple[Instrument, ...],
         hot: Kernel,
         on_trace: Callable[[NDArray[np.float64]], None] | None = None,
+        prints_start: int = PRINTS_START,
     ) -> None:
         if len(instruments) > INSTRUMENT_ID_MAX + 1:
             raise DataError(
@@ -137,8 +139,8 @@ class MarketState:
         minutes = (session.close_ns - session.open_ns) // NS_PER_MIN + 2
         lengths = _LENGTHS_FIXED | {
             "windows": len(self.windows_s),
-            "prints": PRINTS_START,
-            "option_prints": SIDES * PRINTS_START,
+            "prints": prints_start,
+            "option_prints": SIDES * prints_start,
             "book": len(instruments),
             "sweeps": len(instruments),
             "minutes": minutes,
@@ -156,6 +158,8 @@ class MarketState:
         self.book: Any = self.state.book.view(BOOK, np.ndarray)
         self.channels: Any = self.state.channels.view(CHANNEL, np.ndarray)
         self._fill(params, instruments)
+        self.tracker["prints_mask"] = prints_start - 1
+        self.tracker["option_prints_mask"] = prints_start - 1
         self._bound = hot.bind(self.state)
 
     def _fill(self, params: Params, instruments: tuple[Instrument, ...]) -> None:
@@ -316,8 +320,6 @@ def fill_tracker(tracker: Any, params: Params, session: Session, windows_s: tupl
     tracker.price_from_mid = int(scalp.price_source == "mid")
     tracker.price = math.nan
     tracker.price_ns = NO_TIME_NS
-    tracker.prints_mask = PRINTS_START - 1
-    tracker.option_prints_mask = PRINTS_START - 1
     tracker.momentum_window = windows_s.index(scalp.momentum_window_seconds)
     tracker.confirm_window = windows_s.index(scalp.momentum_confirm_window_seconds)
     tracker.reversal_window = windows_s.index(params.exits.reversal_window_seconds)

@@ -27,16 +27,19 @@ import llvmlite.binding as llvm
 import numpy as np
 from numpy.typing import NDArray
 
+from scalpcli import units
 from scalpcli.core import book, greeks, kernel, layout, levels, triggers, velocity, volume, vwap
 from scalpcli.core.layout import STATE_ARRAYS, State
 from scalpcli.core.market_state import BoundAdvance
-from scalpcli.model import row
+from scalpcli.model import params, row
 from scalpcli.model.row import COLUMNS, ENGINE_COLUMNS, RowBatch
 
 KERNEL_MODULES: Final[tuple[ModuleType, ...]] = (
     row, layout, book, velocity, vwap, volume, levels, triggers, greeks, kernel,
 )  # fmt: skip
-"""Modules whose functions are compiled, and whose sources name the cache folder."""
+"""Modules whose functions are compiled."""
+NAMING_MODULES: Final[tuple[ModuleType, ...]] = (*KERNEL_MODULES, params, units)
+"""Modules whose sources name the stored kernel: those compiled, and those whose constants are compiled in."""
 
 _UNREACHABLE: Final = re.compile(rb"\b(?:NRT|numba)_[A-Za-z_]+")
 """numba's run-time helpers: error paths that the kernel cannot reach, since it neither raises nor allocates."""
@@ -101,7 +104,7 @@ def cache_folder() -> Path | None:
 def kernel_digest() -> str:
     """Names what the machine code depends on: sources, compiler, processor."""
     digest = hashlib.sha256()
-    sources = [Path(str(module.__file__)) for module in KERNEL_MODULES]
+    sources = [Path(str(module.__file__)) for module in NAMING_MODULES]
     for source in (*sources, Path(__file__)):
         digest.update(source.read_bytes())
     versions = [importlib.metadata.version(name) for name in ("numba", "llvmlite", "numpy")]

@@ -133,20 +133,22 @@ class _Reading:
 
 def tape_batches(tape: Tape, params: Params, options: ReplayOptions) -> Iterator[RowBatch]:
     """The tape's rows as the engine takes them: cut at `until`, paced, or perturbed where asked."""
-    until_ns = at_ns(tape.session, options.until) if options.until else None
+    until_ns = at_ns(tape.session, options.until) if options.until else NEVER_NS
     pace = clock.Pace(options.speed) if options.speed > 0 else None
     # A paced replay shows rows as they come; a whole block would come at once.
     rows = 256 if pace else params.replay.batch_rows
     for columns in tape.batches(rows):
         batch = RowBatch.from_columns(columns)
-        if until_ns is not None and len(batch.ts_recv_ns) and batch.ts_recv_ns[-1] > until_ns:
-            yield batch.slice(0, int(np.searchsorted(batch.ts_recv_ns, until_ns, side="right")))
-            return
+        is_last = len(batch.ts_recv_ns) > 0 and batch.ts_recv_ns[-1] > until_ns
+        if is_last:
+            batch = batch.slice(0, int(np.searchsorted(batch.ts_recv_ns, until_ns, side="right")))
         if options.perturb_after_ns is not None:
             batch = perturbed(batch, options.perturb_after_ns)
         if pace and len(batch.ts_recv_ns):
             pace.wait_for(int(batch.ts_recv_ns[0]))
         yield batch
+        if is_last:
+            return
 
 
 def perturbed(batch: RowBatch, after_ns: int) -> RowBatch:

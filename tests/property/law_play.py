@@ -35,7 +35,7 @@ from scalpcli.runtime.compiler import load_kernel
 from scalpcli.runtime.journal import SessionJournal
 from scalpcli.runtime.runner import Runner
 from scalpcli.runtime.simulated_broker import Latencies, SimulatedBroker
-from tests.property.law_sessions import FEATURES, SYMBOL, Day, S, make_day
+from tests.property.law_sessions import FEATURES, SYMBOL, THEMES, Day, S, make_day
 
 Record = dict[str, Any]
 Pick = Callable[[Sequence[Any]], Any]
@@ -222,8 +222,8 @@ def case_of(seed: int, minutes: tuple[int, ...] = (9, 15)) -> Case:
     def pick(options: Sequence[Any]) -> Any:
         return options[int(rng.integers(len(options)))]
 
-    count = pick(range(2, 8))
-    features = tuple(sorted({pick((*FEATURES, "thin")) for _ in range(count)}))
+    others = {pick(FEATURES) for _ in range(pick(range(5)))}
+    features = tuple(sorted(others | set(THEMES[seed % len(THEMES)])))
     day = make_day(seed, minutes=pick(minutes), features=features)
     times_ms = tuple((pick([0.0, 40.0, 700.0]), pick([0.0, 15.0, 900.0])) for _ in range(5))
     begin_ns = day.session.open_ns + pick(range(8 * 60)) * S
@@ -254,8 +254,13 @@ def crowded(case: Case) -> Case:
         held.params.scalp, max_concurrent_scalps=3, max_daily_scalps=2, min_signal_interval_seconds=0.0,
         max_spread_pct=50.0, max_hold_minutes=1.0, scalp_position_size_pct=2.0,
     )  # fmt: skip
-    broker = dataclasses.replace(held.params.simulated_broker, order_latency_ms=1500.0)
-    params = dataclasses.replace(held.params, scalp=scalp, simulated_broker=broker)
+    params = dataclasses.replace(
+        held.params,
+        scalp=scalp,
+        gates=dataclasses.replace(held.params.gates, gap_quiet_s=0.0, halt_quiet_s=0.0),
+        simulated_broker=dataclasses.replace(held.params.simulated_broker, order_latency_ms=1500.0),
+        replay=dataclasses.replace(held.params.replay, gaps="ignore"),
+    )
     return dataclasses.replace(held, params=params, drawn_ms=())
 
 

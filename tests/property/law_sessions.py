@@ -37,6 +37,11 @@ FEATURES = (
     "worthless",
 )  # fmt: skip
 """What a day may hold beside stock and chain; `worthless`: bids are gone from some time on, up to the close."""
+THEMES = (
+    ("gaps",), ("halts", "thin"), ("worthless",), ("crossed", "no_bid"), ("backfilled", "silence"), ("notes", "thin"),
+    ("no_stock_quotes", "price_only"),
+)  # fmt: skip
+"""What stands in the foreground of a day, in turn."""
 
 
 @dataclass(frozen=True)
@@ -313,7 +318,7 @@ def _with_halts(
 ) -> list[dict[str, Any]]:
     """Halts of the stock and of single contracts; quotes go on, trades of the stock do not."""
     contracts = rng.integers(1, len(INSTRUMENTS), 3 * minutes).tolist()
-    for number in [*([row.UNDERLYING_ID] * (1 + minutes // 5)), *contracts]:
+    for number in [*([row.UNDERLYING_ID] * (minutes // 3)), *contracts]:
         begin = _moment(rng, session, minutes)
         end = begin + int(rng.integers(1, 25)) * S
         if number == 0:
@@ -342,9 +347,9 @@ def _with_gaps(
 ) -> list[dict[str, Any]]:
     """Gaps, known while open or only afterwards; what was lost is lost."""
     options = row.CHANNEL_OPTION_QUOTES
-    for _ in range(int(rng.integers(1, 2 + minutes // 2))):
+    for _ in range(int(rng.integers(2, 2 + minutes))):
         begin = _moment(rng, session, minutes)
-        end = begin + int(rng.integers(100, 8000)) * MS
+        end = begin + int(rng.integers(100, 5000)) * MS
         mask = int(rng.choice([row.CHANNELS_ALL, options, options, row.CHANNEL_STOCK_TRADES, 3]))
         rows = [one for one in rows if not (CHANNEL_OF.get(one["kind"], 0) & mask and begin <= one["ts_recv_ns"] < end)]
         both = row.GAP_BEGIN | row.GAP_END

@@ -17,7 +17,7 @@ def ties(case: Case) -> list[int]:
     return (np.flatnonzero(received[1:] == received[:-1]) + 1).tolist()
 
 
-@lengths(15, 400)
+@lengths(12, 400)
 def test_law_1_rows_may_be_cut_anywhere(length: settings) -> None:
     """Live hands the engine single rows and replay large blocks; both must decide alike, byte for byte."""
     seen = Seen("law 1")

@@ -59,7 +59,7 @@ def longest_stop_ns(judged: list[tuple[int, float | None]], stop_pct: float, dec
     return max(longest, 0 if since_ns is None else decided_ns - since_ns)
 
 
-@lengths(40, 1000)
+@lengths(25, 1000)
 def test_exits_come_when_they_are_due(length: settings) -> None:
     """Target at the row that meets it, stop when it has stood its time, the clock at the next instant."""
     seen = Seen("exits")

@@ -114,7 +114,7 @@ def check_tries(case: Case, played: Played) -> None:
             assert order["try"] <= risk.exit_reprices_max + 1 + len(played.of("rejected")), order
 
 
-@lengths(50, 1000)
+@lengths(30, 1000)
 def test_limits_of_a_day_hold(length: settings) -> None:
     """Whatever the market does, no more is opened, sold or tried, and no sooner, than the settings allow."""
     seen = Seen("limits")
@@ -136,7 +136,7 @@ def test_limits_of_a_day_hold(length: settings) -> None:
     seen.check("several_at_once", "losses", "daily_count", "open_position", "signal_interval", "cooldown", "reprice")
 
 
-@lengths(25, 500)
+@lengths(15, 500)
 def test_refusals_for_counts_and_times_say_the_true_number(length: settings) -> None:
     """What a refusal says of interval, cooldown, live scalps and the day's count follows from the journal itself."""
     seen = Seen("numbers of refusals")

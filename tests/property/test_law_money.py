@@ -137,7 +137,7 @@ def check_sums(case: Case, played: Played, accounts: dict[int, Account]) -> None
     assert round(played.journal.equity()["equity_usd"][-1] * E4_PER_USD) == end["equity_e4"]
 
 
-@lengths(40, 1000)
+@lengths(25, 1000)
 def test_law_6_contracts_and_cash_add_up(length: settings) -> None:
     """Fills alone, summed anew with the fee table written down anew, give every trade and the end of the day."""
     seen = Seen("law 6")
@@ -160,7 +160,7 @@ def test_law_6_contracts_and_cash_add_up(length: settings) -> None:
     seen.check("partial_fill", "EXPIRED", "STOP_LOSS", "TAKE_PROFIT", "TIME_EXIT")
 
 
-@lengths(40, 1000)
+@lengths(25, 1000)
 def test_law_6_nothing_is_held_where_the_market_bids(length: settings) -> None:
     """After an exit was decided, the flatten time's above all, only a market without a bid keeps a position open."""
     seen = Seen("law 6, flatten")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -9,9 +10,10 @@ from hypothesis import given, settings
 
 from scalpcli.model import row
 from scalpcli.model.instrument import Instrument, TickRule
+from tests.oracle.algoseek import merge
 from tests.property.law_book import Book, Standing
-from tests.property.law_play import Case, Played, Record, Seen, cases, in_every_manner, lengths, play
-from tests.property.law_sessions import MS, S
+from tests.property.law_play import Case, Played, Record, Seen, cases, crowded, in_every_manner, lengths, play
+from tests.property.law_sessions import MS, Day, S, finished
 
 CHANNELS = tuple(row.CHANNEL_NAMES)
 
@@ -56,6 +58,7 @@ def check_signal_order(case: Case, book: Book, order: Record, signal: Record) ->
     check_market(case, book, order, position)
     assert quote.is_two_sided
     assert t_ns - quote.ts_ns <= params.gates.option_quote_age_ms_max * MS
+    assert quote.ts_ns >= book.gap_end_ns(row.CHANNEL_OPTION_QUOTES, position)
     assert not book.is_halted(contract.instrument_id, position)
     assert (quote.ask - quote.bid) * 200.0 / (quote.ask + quote.bid) <= params.scalp.max_spread_pct
     assert quote.ask_size >= params.gates.ask_size_min
@@ -125,7 +128,20 @@ def check_size_once(case: Case, book: Book, played: Played) -> int:
     return followed
 
 
-@lengths(50, 1000)
+def check_run(case: Case, book: Book, played: Played) -> int:
+    """Hold every order and every fill of a run against the market; how many fills followed one at their price."""
+    orders = {order["order_id"]: order for order in played.of("order")}
+    signals = {signal["signal"]: signal for signal in played.of("signal")}
+    for order in orders.values():
+        assert is_on_grid(instrument_of(case, order["symbol"]), order["limit_e4"]), order
+        if order["reason"] == "signal":
+            check_signal_order(case, book, order, signals[order["signal"]])
+    for fill in played.of("fill"):
+        check_fill(case, book, fill, orders[fill["order_id"]])
+    return check_size_once(case, book, played)
+
+
+@lengths(35, 1000)
 def test_law_7_entries_stand_on_quotes_that_may_be_traded(length: settings) -> None:
     """The market is read anew from the rows at every entry order and every fill, and must have been fit for it."""
     seen = Seen("law 7")
@@ -136,17 +152,40 @@ def test_law_7_entries_stand_on_quotes_that_may_be_traded(length: settings) -> N
         book = Book(case.day)
         for one in in_every_manner(case):
             played = play(one)
-
-            orders = {order["order_id"]: order for order in played.of("order")}
-            signals = {signal["signal"]: signal for signal in played.of("signal")}
-            for order in orders.values():
-                assert is_on_grid(instrument_of(one, order["symbol"]), order["limit_e4"]), order
-                if order["reason"] == "signal":
-                    check_signal_order(one, book, order, signals[order["signal"]])
-            for fill in played.of("fill"):
-                check_fill(one, book, fill, orders[fill["order_id"]])
-            seen.add(played, repeated=check_size_once(one, book, played))
+            seen.add(played, repeated=check_run(one, book, played))
 
     stands()
 
     seen.check("partial_fill", "reprice", "option_quote", "underlying_quote", "option_silence", "spread", "repeated")
+
+
+@lengths(10, 300)
+def test_law_7_no_entry_on_quotes_from_before_a_gap(length: settings) -> None:
+    """Option quotes blink every few seconds, and no quiet time is asked for: only what was seen since then counts."""
+    seen = Seen("law 7, blinks")
+
+    @length
+    @given(case=cases())
+    def stands(case: Case) -> None:
+        blinking = crowded(dataclasses.replace(case, day=with_blinks(case.day)))
+        played = play(blinking)
+        check_run(blinking, Book(blinking.day), played)
+        seen.add(played)
+
+    stands()
+
+    seen.check("option_quote_age")
+
+
+def with_blinks(day: Day) -> Day:
+    """The day with gaps of option quotes every three seconds, each learned of when it is over."""
+    times = range(day.session.open_ns + 2 * S, day.session.close_ns, 3 * S)
+    both = row.GAP_BEGIN | row.GAP_END
+    rows = [
+        {
+            "kind": row.GAP, "ts_recv_ns": t_ns + 1, "ts_event_ns": t_ns, "size": row.CHANNEL_OPTION_QUOTES,
+            "flags": both,
+        }
+        for t_ns in times
+    ]  # fmt: skip
+    return dataclasses.replace(day, columns=merge(day.columns, finished(rows, day.session).columns))

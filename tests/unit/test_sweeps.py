@@ -83,6 +83,18 @@ def test_what_is_no_sweep(prints):
     assert sweep is None
 
 
+def test_a_print_without_a_price_belongs_to_no_run_and_breaks_none():
+    """Its side cannot be told: it neither sells at nothing nor adds to what others buy."""
+    fed = quoted()
+    for at_ms, contracts, price in ((1000, 60, 2.10), (1010, 500, None), (1020, 60, 2.15)):
+        trade(fed, at_ms, contracts, price)
+
+    sweep = fed.detect_sweep()
+
+    assert sweep is not None
+    assert (sweep.side, sweep.contracts) == ("buy", 120)
+
+
 def test_without_a_quote_no_side_can_be_told():
     """An absent bid and ask claim nothing."""
     fed = quoted(bid=0.0, ask=0.0)

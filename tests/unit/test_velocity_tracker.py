@@ -9,7 +9,6 @@ import pytest
 from hand_rows import KERNELS, MS, OPEN, SESSION, after, kernel
 
 from scalpcli import PriceVelocity, PriceVelocityTracker, SpikeSignal
-from scalpcli.core.layout import PRINTS_START
 from scalpcli.errors import DataError, UsageError
 
 UNKNOWN = PriceVelocity(30, None, "unknown", None)
@@ -185,13 +184,13 @@ def test_a_spike_is_looked_for_at_the_moment_asked_about():
 
 
 def test_the_ring_lets_go_of_what_no_window_needs():
-    """Ten thousand prices, 100 a second, need no more room than the longest window of them."""
+    """Of ten thousand prices, 100 a second, a window of 5 s needs 501: the next power of two is 512."""
     fed = PriceVelocityTracker("TSLA", (5,), hot=kernel("compiled"))
 
     for number in range(10_000):
         fed.add_price(400.0 + number % 7, OPEN + dt.timedelta(milliseconds=10 * number))
 
-    assert len(fed._feed._market.state.prints) == PRINTS_START
+    assert len(fed._feed._market.state.prints) == 512
     assert fed.get_velocity(5).change_pct == ((9_999 % 7) - (9_499 % 7)) * 100.0 / (400.0 + 9_499 % 7)
 
 

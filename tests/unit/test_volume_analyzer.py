@@ -19,7 +19,6 @@ from hand_rows import (
 
 from scalpcli import ScalpConfig, VolumeAnalyzer
 from scalpcli.core import volume_analyzer
-from scalpcli.core.layout import PRINTS_START
 from scalpcli.errors import DataError, UsageError
 
 MINUTE = 60
@@ -168,13 +167,13 @@ def test_a_question_changes_no_answer():
 
 
 def test_the_ring_lets_go_of_what_no_window_needs():
-    """Twelve thousand prints, ten a second, need no more room than the longest window of them."""
+    """Of twelve thousand prints, ten a second, a window of a minute needs 601: the next power of two is 1024."""
     fed = VolumeAnalyzer(window_minutes_max=1, hot=kernel("compiled"))
 
     for number in range(12_000):
         fed.add_trade(CALL_SYMBOL, 1 + (number >= 11_700), after(number / 10))
 
-    assert len(fed._contracts[CALL_SYMBOL].feed._market.state.option_prints) == 2 * PRINTS_START
+    assert len(fed._contracts[CALL_SYMBOL].feed._market.state.option_prints) == 2 * 1024
     assert fed.get_volume_ratio(CALL_SYMBOL, 0.5) == pytest.approx(2.0, rel=1e-3)
 
 
