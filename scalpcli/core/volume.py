@@ -188,7 +188,8 @@ def add_to_sweep(
         sweep.ask_e4 = quote.ask_e4
         sweep.raised = 0
     if exchange > 0:
-        sweep.exchanges |= 1 << (exchange & 63)
+        # 63 bits: the sign bit would differ between the compiled and the interpreted kernel (law 2).
+        sweep.exchanges |= 1 << (exchange % 63)
     sweep.last_event_ns = event_ns
     if sweep.side == 0 or sweep.raised != 0 or sweep.contracts < tracker.sweep_size_min:
         return False

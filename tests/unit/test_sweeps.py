@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hand_rows import CALL_SYMBOL, OPEN, OTHER_SYMBOL, after
 
 from scalpcli import SweepSignal, VolumeAnalyzer
-from scalpcli.core import volume_analyzer
+from scalpcli.core import layout, volume_analyzer
+from scalpcli.core.volume import add_to_sweep
 from scalpcli.errors import UsageError
 from scalpcli.model.row import AUCTION, LATE, MULTI_LEG, VOLUME
 
@@ -180,3 +182,18 @@ def test_a_sweep_smaller_than_those_raised_cannot_be_asked_for():
 
     assert refused.value.found == "min_contracts is 50, below the size at which sweeps are raised: 100"
     assert refused.value.hint == "write VolumeAnalyzer(ScalpConfig(min_sweep_contracts=50))"
+
+
+@pytest.mark.parametrize("exchange", [62, 63, 64, 126, 127])
+def test_no_exchange_code_reaches_the_sign_bit(exchange):
+    """Codes beyond 62 share a bit: the mask stays positive, so both kernels count it alike and end."""
+    tracker, sweep, quote = (
+        np.zeros(1, kind).view(np.recarray)[0] for kind in (layout.TRACKER, layout.SWEEP, layout.BOOK)
+    )
+    tracker.sweep_size_min, tracker.sweep_prices_min, tracker.sweep_exchanges_min = 1, 8, 1
+    quote.bid_e4, quote.ask_e4 = 10_000, 10_100
+
+    is_sweep = add_to_sweep(sweep, tracker, quote, 10_100, 5, exchange, 0)
+
+    assert is_sweep
+    assert sweep.exchanges > 0
