@@ -73,9 +73,10 @@ class Setup:
 
 
 def config_digest(params: Params, blackouts: tuple[Blackout, ...], latencies_digest: str = "") -> str:
-    """Digest of every setting that can change a decision: all but how tapes are written and replays run."""
+    """Digest of every setting that can change a decision: all but how rows are had, kept and replayed."""
     settings = dataclasses.asdict(params)
-    del settings["tape"]
+    for section in ("tape", "alpaca", "record"):
+        del settings[section]
     settings["replay"] = {"gaps": params.replay.gaps}
     # What a file holds decides, not where it lies.
     settings["simulated_broker"]["latency_file"] = latencies_digest

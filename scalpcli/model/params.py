@@ -294,6 +294,85 @@ class ReplayParams:
 
 
 @dataclass(frozen=True, slots=True)
+class AlpacaParams:
+    """`[alpaca]`: where the market and the account are reached, and how patiently."""
+
+    trading_url: str = setting("https://paper-api.alpaca.markets", "host of account, orders, contracts and calendar")
+    data_url: str = setting("https://data.alpaca.markets", "host of history, chains and news")
+    stream_url: str = setting("wss://stream.data.alpaca.markets", "host of the stock and option streams")
+    trading_stream_url: str = setting("wss://paper-api.alpaca.markets", "host of the order updates")
+    connect_s: float = setting(5.0, "seconds for a connection to open", gt=0.0, le=300.0)
+    answer_s: float = setting(
+        5.0, "seconds for an answer: of a request, or of one step of a handshake", gt=0.0, le=300.0
+    )
+    tries_max: int = setting(5, "tries of a request that only asks, before it is given up", ge=1, le=100)
+    stale_stock_s: float = setting(
+        8.0, "seconds without a stock message, in the session, before the stream counts as mute", gt=0.0, le=3600.0
+    )
+    stale_option_s: float = setting(
+        20.0, "seconds without an option message, in the session, before the stream counts as mute", gt=0.0, le=3600.0
+    )
+    backoff_first_s: float = setting(0.1, "seconds before the first new try of a stream; doubles", gt=0.0, le=300.0)
+    backoff_max_s: float = setting(30.0, "seconds between two tries at most", gt=0.0, le=3600.0)
+    backoff_slow_s: float = setting(
+        5.0,
+        "seconds before the first new try after 406 (too many connections) or 429 (too fast); doubles",
+        gt=0.0,
+        le=300.0,
+    )
+    ping_s: float = setting(10.0, "seconds between two pings, and for their answer", gt=0.0, le=300.0)
+    rows_waiting_max: int = setting(
+        2_000_000,
+        "rows that may wait to be written; more are dropped, counted and marked as a gap",
+        ge=1,
+        le=100_000_000,
+    )
+    orats_url: str = setting("https://api.orats.io/datav2", "host of ORATS; used when a token is set")
+
+
+@dataclass(frozen=True, slots=True)
+class RecordParams:
+    """`[record]`: what is recorded, and how safely."""
+
+    feed: str = setting("sip", "stock feed: sip = all exchanges, iex = one of them", choices=("sip", "iex"))
+    option_feed: str = setting(
+        "opra", "option feed; indicative is modified by the vendor and not the NBBO", choices=("opra", "indicative")
+    )
+    dte: tuple[int, ...] = setting((0, 1), "days to expiry that are recorded, calendar days", ge=0, le=60)
+    strikes: int = setting(12, "strikes on each side of the money that are recorded", ge=1, le=500)
+    atm_pct: float = setting(
+        0.0, "record strikes within so many percent of the money instead of `strikes`; 0 = off", ge=0.0, le=50.0
+    )
+    max_contracts: int = setting(200, "contracts subscribed at most; the plan's own limit holds too", ge=1, le=10_000)
+    recentre_s: float = setting(30.0, "seconds between two looks whether the money has moved", gt=0.0, le=3600.0)
+    greeks_s: float = setting(15.0, "seconds between two polls of greeks; 0 = none are asked for", ge=0.0, le=3600.0)
+    flush_ms: int = setting(250, "milliseconds after which rows are on disk; all a crash can lose", ge=1, le=60_000)
+    fsync: str = setting(
+        "interval",
+        "when the disk itself is waited for: never, every fsync_s, or at every flush",
+        choices=("never", "interval", "always"),
+    )
+    fsync_s: float = setting(5.0, "seconds between two waits for the disk, with fsync = interval", gt=0.0, le=3600.0)
+    segment_mb: int = setting(64, "size at which a new segment is begun, MB", ge=1, le=4096)
+    segment_minutes: float = setting(15.0, "minutes after which a new segment is begun", gt=0.0, le=1440.0)
+    min_free_gb: float = setting(1.0, "free disk space at which recording stops with exit 4, GB", ge=0.0, le=100_000.0)
+    raw: bool = setting(False, "also keep every frame as it came over the wire")
+    notify: str = setting("", "where to send a line when recording starts, is blind, or ends: a URL; empty = nowhere")
+    heartbeat_url: str = setting(
+        "", "asked every heartbeat_s, so that an outside watcher sees when it stops; empty = none"
+    )
+    heartbeat_file: str = setting("", "touched every heartbeat_s; empty = none")
+    heartbeat_s: float = setting(30.0, "seconds between two heartbeats", gt=0.0, le=3600.0)
+    start_before_open_minutes: float = setting(
+        5.0, "minutes before the open at which recording may begin", ge=0.0, le=330.0
+    )
+    stop_after_close_minutes: float = setting(
+        1.0, "minutes after the close until late prints are waited for", ge=0.0, le=240.0
+    )
+    out: str = setting("tapes", "folder that receives tapes")
+
+
+@dataclass(frozen=True, slots=True)
 class Params:
     """All settings, one field per section of the TOML."""
 
@@ -306,6 +385,8 @@ class Params:
     fees: FeeParams = dataclasses.field(default_factory=FeeParams)
     tape: TapeParams = dataclasses.field(default_factory=TapeParams)
     replay: ReplayParams = dataclasses.field(default_factory=ReplayParams)
+    alpaca: AlpacaParams = dataclasses.field(default_factory=AlpacaParams)
+    record: RecordParams = dataclasses.field(default_factory=RecordParams)
 
 
 @dataclass(frozen=True, slots=True)

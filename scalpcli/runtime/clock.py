@@ -1,6 +1,8 @@
-"""The only place that reads the wall clock: run names, timings, and the pace of a slowed-down replay.
+"""The only place that reads the wall clock.
 
-No decision depends on it.
+Decides what time it is at the market: the machine's own clock, or in a rehearsal the clock of the local
+exchange, which may run faster and on another day. Receive stamps, run names, timings and the pace of a
+slowed-down replay come from here; no decision of the engine depends on it but through rows.
 """
 
 from __future__ import annotations
@@ -15,13 +17,42 @@ def utc_now() -> dt.datetime:
 
 
 def seconds() -> float:
-    """A clock that only goes forward, for timings, seconds."""
+    """A clock that only goes forward, for timings and time-outs, seconds."""
     return time.perf_counter()
 
 
 def thread_seconds() -> float:
     """Processor time of this thread, seconds: what it worked, whoever else ran beside it."""
     return time.thread_time()
+
+
+class MarketClock:
+    """Time at the market: the machine's clock."""
+
+    speed: float = 1.0
+    """Market seconds in one second."""
+
+    def now_ns(self) -> int:
+        """Time at the market now, UTC nanoseconds. It follows the machine's clock, steps included."""
+        return time.time_ns()
+
+
+class RehearsalClock(MarketClock):
+    """Time at a local exchange that plays a tape.
+
+    Args:
+        market_ns: Time at the exchange now, UTC nanoseconds.
+        speed: Market seconds in one second.
+    """
+
+    def __init__(self, market_ns: int, speed: float) -> None:
+        self.speed = speed
+        self._market_ns = market_ns
+        self._started_ns = time.monotonic_ns()
+
+    def now_ns(self) -> int:
+        """Time at the exchange now, UTC nanoseconds."""
+        return self._market_ns + int((time.monotonic_ns() - self._started_ns) * self.speed)
 
 
 class Pace:

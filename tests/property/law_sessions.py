@@ -213,8 +213,8 @@ def _option_quote(rng: np.random.Generator, contract: Instrument, tick: Tick, wa
     bid = round_to_tick(contract.tick_rule, max(round(fair - half), 0), up=False)
     ask = round_to_tick(contract.tick_rule, round(fair + half), up=True)
     bid_size, ask_size = rng.integers(1, 9 if "thin" in wanted else 200, 2).tolist()
-    if "crossed" in wanted and rng.random() < 0.06:
-        bid, ask = ((ask, bid), (ask, ask), (bid, 0), (0, ask))[int(rng.integers(4))]
+    if "crossed" in wanted and rng.random() < 0.12:
+        bid, ask = ((ask, bid), (ask, bid), (ask, ask), (bid, 0), (0, ask))[int(rng.integers(5))]
     return {
         "at_ms": tick.at_ms, "kind": row.OPTION_QUOTE, "instrument_id": contract.instrument_id,
         "price_e4": bid, "ask_e4": ask, "size": bid_size * (bid > 0), "ask_size": ask_size * (ask > 0),

@@ -89,7 +89,7 @@ def _late_prints(t_ns: int, rng: np.random.Generator) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-@lengths(25, 500)
+@lengths(18, 500)
 def test_law_3_the_future_changes_no_decision(length: settings) -> None:
     """Rows after a moment are removed, changed, exchanged: everything decided until then stays, byte for byte."""
     seen = Seen("law 3")

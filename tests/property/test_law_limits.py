@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 
-from tests.property.law_play import Case, Played, Record, Seen, cases, in_every_manner, lengths, play
+from tests.property.law_play import Case, Played, Record, Seen, cases, crowded, in_every_manner, lengths, play
 from tests.property.law_sessions import S
 
 ENDS = ("trade", "unfilled")
+
+
+def rushed(case: Case) -> Case:
+    """One scalp a day, orders on their way for seconds: several triggers want to be that one."""
+    params = crowded(case).params
+    scalp = dataclasses.replace(params.scalp, max_daily_scalps=1, eval_interval_ms=200)
+    broker = dataclasses.replace(params.simulated_broker, order_latency_ms=5000.0)
+    return dataclasses.replace(case, params=dataclasses.replace(params, scalp=scalp, simulated_broker=broker))
 
 
 def check_counts(case: Case, played: Played) -> int:
@@ -114,7 +123,7 @@ def check_tries(case: Case, played: Played) -> None:
             assert order["try"] <= risk.exit_reprices_max + 1 + len(played.of("rejected")), order
 
 
-@lengths(30, 1000)
+@lengths(22, 1000)
 def test_limits_of_a_day_hold(length: settings) -> None:
     """Whatever the market does, no more is opened, sold or tried, and no sooner, than the settings allow."""
     seen = Seen("limits")
@@ -122,7 +131,7 @@ def test_limits_of_a_day_hold(length: settings) -> None:
     @length
     @given(case=cases())
     def hold(case: Case) -> None:
-        for one in in_every_manner(case):
+        for one in (*in_every_manner(case), rushed(case)):
             played = play(one)
 
             most = check_counts(one, played)

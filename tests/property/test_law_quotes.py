@@ -141,7 +141,7 @@ def check_run(case: Case, book: Book, played: Played) -> int:
     return check_size_once(case, book, played)
 
 
-@lengths(35, 1000)
+@lengths(28, 1000)
 def test_law_7_entries_stand_on_quotes_that_may_be_traded(length: settings) -> None:
     """The market is read anew from the rows at every entry order and every fill, and must have been fit for it."""
     seen = Seen("law 7")

@@ -88,7 +88,7 @@ def check_words(played: Played) -> None:
         assert record["reason"], record
 
 
-@lengths(40, 1000)
+@lengths(30, 1000)
 def test_law_5_reasons_and_numbers_are_named(length: settings) -> None:
     """Whoever reads a refusal or an exit sees what was found, what was asked for, and that the one broke the other."""
     seen = Seen("law 5")
@@ -113,7 +113,7 @@ def test_law_5_reasons_and_numbers_are_named(length: settings) -> None:
     assert len(seen.refusals) >= 15
 
 
-@lengths(25, 500)
+@lengths(18, 500)
 def test_law_5_each_rise_ends_once_with_what_was_said_of_it(length: settings) -> None:
     """A trigger becomes one signal or one miss; a reason is written once; the miss repeats the last one."""
     seen = Seen("law 5, episodes")
