@@ -34,11 +34,11 @@ from scalpcli.core.executor import Command
 from scalpcli.core.layout import NEVER_NS
 from scalpcli.core.risk import ApprovedOrder
 from scalpcli.core.view import MarketView, Quote
-from scalpcli.model.instrument import round_to_tick
-from scalpcli.model.order import CancelRequest, OrderSide, Reply, ReplyKind
+from scalpcli.model.order import CancelRequest, Reply, ReplyKind
 from scalpcli.model.params import SimulatedBrokerParams
 from scalpcli.model.row import UNDERLYING_ID
 from scalpcli.model.session import Session
+from scalpcli.runtime.fill_rules import ShownSizes, can_fill, refusal
 from scalpcli.units import ms_to_ns
 
 _AT_MARKET: Final = 0
@@ -76,14 +76,6 @@ class _Working:
     remaining: int
 
 
-@dataclass(slots=True)
-class _Taken:
-    """Size taken at the price that stands on one side of one contract; forgotten when the price moves."""
-
-    price_e4: int
-    contracts: int = 0
-
-
 @dataclass(order=True, slots=True)
 class _Event:
     ts_ns: int
@@ -112,7 +104,7 @@ class SimulatedBroker:
         self._events: list[_Event] = []
         self._numbers = 0
         self._working: dict[str, _Working] = {}
-        self._taken: dict[tuple[int, OrderSide], _Taken] = {}
+        self._shown = ShownSizes()
         self._arrivals: dict[str, int] = {}
         """When each order on its way reaches the market."""
         self._now_ns = 0
@@ -151,7 +143,7 @@ class SimulatedBroker:
     def on_quote(self, instrument_id: int, t_ns: int) -> None:
         """Let orders in one contract meet its new quote."""
         self._now_ns = t_ns
-        self._forget_taken(instrument_id)
+        self._shown.on_quote(instrument_id, self._view.quote(instrument_id))
         for working in list(self._working.values()):
             if working.order.instrument.instrument_id == instrument_id:
                 self._match(working)
@@ -159,15 +151,7 @@ class SimulatedBroker:
     def watched(self) -> set[int]:
         """Contracts whose every quote may fill an order, or ends the price at which size was taken."""
         working = {working.order.instrument.instrument_id for working in self._working.values()}
-        return working | {instrument_id for instrument_id, _ in self._taken}
-
-    def _forget_taken(self, instrument_id: int) -> None:
-        """Another price is other size."""
-        quote = self._view.quote(instrument_id)
-        for side, price_e4 in ((OrderSide.BUY, quote.ask_e4), (OrderSide.SELL, quote.bid_e4)):
-            taken = self._taken.get((instrument_id, side))
-            if taken is not None and taken.price_e4 != price_e4:
-                del self._taken[instrument_id, side]
+        return working | self._shown.instruments()
 
     def _at(self, ts_ns: int, act: Callable[[], None]) -> None:
         self._numbers += 1
@@ -179,23 +163,21 @@ class SimulatedBroker:
 
     def _arrive(self, order: ApprovedOrder, report_ns: int) -> None:
         del self._arrivals[order.order_id]
-        refusal = self._refusal(order)
-        if refusal:
-            self._report(report_ns, Reply(ReplyKind.REJECTED, order.order_id, self._now_ns, reason=refusal))
+        instrument = order.instrument
+        reason = refusal(
+            self._session,
+            self._now_ns,
+            expiry=instrument.expiry,
+            tick_rule=instrument.tick_rule,
+            limit_e4=order.limit_e4,
+        )
+        if reason:
+            self._report(report_ns, Reply(ReplyKind.REJECTED, order.order_id, self._now_ns, reason=reason))
             return
         working = _Working(order, report_ns, order.quantity)
         self._working[order.order_id] = working
         self._report(report_ns, Reply(ReplyKind.ACCEPTED, order.order_id, self._now_ns))
         self._match(working)
-
-    def _refusal(self, order: ApprovedOrder) -> str:
-        if self._now_ns >= self._session.close_ns:
-            return "the session is closed"
-        if order.instrument.expiry is not None and order.instrument.expiry < self._session.date:
-            return f"the contract expired on {order.instrument.expiry}"
-        if round_to_tick(order.instrument.tick_rule, order.limit_e4, up=False) != order.limit_e4:
-            return f"limit {order.limit_e4} e4 is off the tick grid"
-        return ""
 
     def _cancel(self, order_id: str) -> None:
         working = self._working.pop(order_id, None)
@@ -216,17 +198,11 @@ class SimulatedBroker:
         quote = self._view.quote(order.instrument.instrument_id)
         if not self._can_fill(order.instrument.instrument_id, quote):
             return
-        is_buy = order.side is OrderSide.BUY
-        price_e4, shown = (quote.ask_e4, quote.ask_size) if is_buy else (quote.bid_e4, quote.bid_size)
-        is_marketable = price_e4 <= order.limit_e4 if is_buy else price_e4 >= order.limit_e4
-        if price_e4 <= 0 or not is_marketable:
+        quantity, price_e4 = self._shown.take(
+            order.instrument.instrument_id, order.side, order.limit_e4, working.remaining, quote
+        )
+        if not quantity:
             return
-        taken = self._taken.get((order.instrument.instrument_id, order.side)) or _Taken(price_e4)
-        quantity = min(working.remaining, shown - taken.contracts)
-        if quantity <= 0:
-            return
-        taken.contracts += quantity
-        self._taken[order.instrument.instrument_id, order.side] = taken
         working.remaining -= quantity
         if working.remaining == 0:
             del self._working[order.order_id]
@@ -234,12 +210,11 @@ class SimulatedBroker:
         self._report(working.report_ns, fill)
 
     def _can_fill(self, instrument_id: int, quote: Quote) -> bool:
-        is_crossed = quote.bid_e4 > 0 and quote.ask_e4 > 0 and quote.bid_e4 > quote.ask_e4
         halted_until_ns = max(self._view.halt_end_ns(instrument_id), self._view.halt_end_ns(UNDERLYING_ID))
-        return not (
-            is_crossed
-            or self._now_ns - quote.ts_ns > self._quote_age_ns
-            or self._view.is_halted(instrument_id)
-            or self._view.is_halted(UNDERLYING_ID)
-            or quote.ts_ns < max(halted_until_ns, self._view.sees_options_since_ns())
+        return can_fill(
+            quote,
+            now_ns=self._now_ns,
+            age_ns_max=self._quote_age_ns,
+            is_halted=self._view.is_halted(instrument_id) or self._view.is_halted(UNDERLYING_ID),
+            sees_since_ns=max(halted_until_ns, self._view.sees_options_since_ns()),
         )
