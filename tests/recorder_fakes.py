@@ -94,7 +94,8 @@ class FakeLog:
     def sync(self) -> None:
         self.synced = self.flushed
 
-    def close(self) -> None:
+    def close(self, summary: Any = None) -> None:
+        self.summary = summary
         self.flush()
         self.sync()
         self.closed = True

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,13 +60,13 @@ class Log(Protocol):
         """Take a block in."""
 
     def flush(self) -> object:
-        """Return when every row taken in is with the operating system."""
+        """Return when every row taken in is with the operating system; waits for the disk as `fsync` says."""
 
     def sync(self) -> object:
         """Return when every row taken in is on the disk."""
 
-    def close(self) -> object:
-        """Flush, sync and let go."""
+    def close(self, summary: Mapping[str, Any] | None = None) -> object:
+        """Flush, sync and let go; `summary` is what was counted."""
 
 
 class Readers(Protocol):
@@ -132,11 +132,12 @@ class Recorder:
         self._clock = clock
         self._limits = limits
         self._readers = readers
-        self._waiting = list(head)
+        self._head = head
+        self._waiting: list[Block] = []
         self._writing = asyncio.Lock()
         self._stop = asyncio.Event()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="recorder")
-        self._due_s = self._sync_due_s = self._disk_due_s = self._written_s = 0.0
+        self._due_s = self._disk_due_s = self._written_s = 0.0
 
     async def run(self) -> str:
         """Record until something ends it; every row is written and the log is closed afterwards.
@@ -144,6 +145,8 @@ class Recorder:
         Returns:
             `UNTIL`, `TERMINATED`, `INTERRUPTED` or `FAILED`; for the last, `failure` says why.
         """
+        for block in self._head:
+            self._accept(block)
         feed = asyncio.create_task(self._source.run())
         self._written_s = asyncio.get_running_loop().time()
         try:
@@ -199,24 +202,19 @@ class Recorder:
         # A pause is a little longer than asked for: what is due within half of the shortest one is due now.
         if now_s >= self._due_s - TAP_MS / 2e3:
             self._due_s = now_s + self._params.flush_ms / 2e3
-            await self._write(durable=self._is_sync_due(now_s))
+            await self._write(durable=False)
             await self._look_at_the_disk(now_s)
         else:
             self._take()
-
-    def _is_sync_due(self, now_s: float) -> bool:
-        if self._params.fsync == "always":
-            return True
-        if self._params.fsync == "never" or now_s < self._sync_due_s:
-            return False
-        self._sync_due_s = now_s + self._params.fsync_s
-        return True
 
     def _take(self) -> None:
         """Take what the source learned: readers get it now, the log at the next write."""
         block = self._source.drain()
         if not (block.rows or block.instruments or block.conditions or block.exchanges):
             return
+        self._accept(block)
+
+    def _accept(self, block: Block) -> None:
         self.figures.take(block)
         self._waiting.append(block)
         if self._readers is not None:
@@ -228,12 +226,13 @@ class Recorder:
             blocks, self._waiting = self._waiting, []
             loop = asyncio.get_running_loop()
             started_s = loop.time()
-            if blocks or durable:
-                # Shielded: whoever waited may give up, the rows that were taken are written all the same.
-                await asyncio.shield(loop.run_in_executor(self._worker, self._put, blocks, durable))
-                self.write_ms = (loop.time() - started_s) * 1e3
-                self.write_ms_max = max(self.write_ms_max, self.write_ms)
+            # Without new rows too: the log may still have to wait for the disk. Shielded: whoever waited may
+            # give up, the rows that were taken are written all the same.
+            await asyncio.shield(loop.run_in_executor(self._worker, self._put, blocks, durable))
             self._written_s = loop.time()
+            if blocks:
+                self.write_ms = (self._written_s - started_s) * 1e3
+                self.write_ms_max = max(self.write_ms_max, self.write_ms)
 
     def _put(self, blocks: list[Block], durable: bool) -> None:
         """In the writing thread."""
@@ -286,7 +285,8 @@ class Recorder:
 
     async def _close(self) -> None:
         try:
-            await asyncio.get_running_loop().run_in_executor(self._worker, self._log.close)
+            counted = {name: value for name, value in self._source.status().items() if type(value) is int}
+            await asyncio.get_running_loop().run_in_executor(self._worker, self._log.close, counted)
         except OSError as error:
             raise _disk_refused(self._limits.folder, error) from None
 
