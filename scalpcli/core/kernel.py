@@ -19,7 +19,6 @@ from scalpcli.core.layout import (
     GROW,
     INSTANT,
     NEVER_NS,
-    OPTION_QUOTES,
     OPTION_TRADES,
     PRICE_ONLY_CHANNEL,
     PUT,
@@ -274,13 +273,9 @@ def fold_quote(state: State, batch: RowBatch, i: int, ts_ns: int, row_kind: int)
     row_id = int(batch.instrument_id[i])
     quote = state.book[row_id]
     set_quote(quote, int(batch.price_e4[i]), int(batch.ask_e4[i]), int(batch.size[i]), int(batch.ask_size[i]), ts_ns)
-    if row_kind == STOCK_QUOTE:
-        state.channels[STOCK_QUOTES].last_ns = ts_ns
-        if state.tracker[0].price_from_mid != 0:
-            fold_stock_quote(state, quote, ts_ns, int(batch.ts_event_ns[i]))
-        return GO_ON
-    state.channels[OPTION_QUOTES].last_ns = ts_ns
-    if quote.watch != 0 and meets_watch(quote):
+    # Stock and option quotes come mixed: choosing the channel by number leaves nothing to guess for the processor.
+    state.channels[row_kind - 1].last_ns = ts_ns
+    if quote.watch != 0 and row_kind == OPTION_QUOTE and meets_watch(quote):
         state.tracker[0].watched_id = row_id
         return WATCH
     return GO_ON
@@ -293,12 +288,19 @@ def fold_row(state: State, batch: RowBatch, i: int, ts_ns: int) -> int:
     row_id = int(batch.instrument_id[i])
     if ts_ns < tracker.now_ns or row_id < 0 or row_id >= len(state.book) or row_kind < 1 or row_kind > COLD:
         return DISORDER
-    # Only option quotes, two rows of three, never enter a ring.
-    if row_kind != OPTION_QUOTE and rings_full(state):
+    is_quote = (row_kind == OPTION_QUOTE) | (row_kind == STOCK_QUOTE)
+    # Quotes, most rows by far, enter a ring only where they move the price.
+    if is_quote and (tracker.price_from_mid == 0 or row_kind == OPTION_QUOTE):
+        tracker.now_ns = ts_ns
+        return fold_quote(state, batch, i, ts_ns, row_kind)
+    if rings_full(state):
         return GROW
     tracker.now_ns = ts_ns
-    if row_kind in (OPTION_QUOTE, STOCK_QUOTE):
-        return fold_quote(state, batch, i, ts_ns, row_kind)
+    if is_quote:
+        reason = fold_quote(state, batch, i, ts_ns, row_kind)
+        if (int(batch.flags[i]) & BACKFILLED) == 0:
+            fold_stock_quote(state, state.book[row_id], ts_ns, int(batch.ts_event_ns[i]))
+        return reason
     if row_kind == STOCK_TRADE:
         fold_stock_trade(state, batch, i, ts_ns)
     elif row_kind == OPTION_TRADE:

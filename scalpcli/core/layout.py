@@ -18,7 +18,8 @@ NEVER_NS: Final = 2**62
 """A time that does not come; far below the end of int64, so that adding a window cannot wrap."""
 NO_TIME_NS: Final = -(2**62)
 """The time of something that has not happened."""
-PRINTS_START: Final = 1 << 12
+PRINTS_START: Final = 1 << 15
+"""Prints a ring has room for at first; a usual session's windows fit, so that it seldom grows."""
 PRINTS_MAX: Final = 1 << 24
 """Prints one ring holds at most; a longer window of a busier market stops the replay with an error."""
 

@@ -274,7 +274,7 @@ class TapeParams:
     """`[tape]`: how tapes are written."""
 
     compression_level: int = setting(3, "zstd level", ge=1, le=19)
-    row_group_rows: int = setting(262_144, "rows of one row group", ge=1024, le=16_777_216)
+    row_group_rows: int = setting(65_536, "rows of one row group", ge=1024, le=16_777_216)
     profile_sessions_max: int = setting(20, "earlier sessions kept in the volume profile at most", ge=1, le=250)
 
 

@@ -72,7 +72,10 @@ EQUITY_COLUMNS: Final[dict[str, Any]] = {
 def journal_line(number: int, decision: Decision) -> bytes:
     """One line of `decisions.jsonl`."""
     record = {"n": number, "ts_ns": decision.ts_ns, "kind": decision.kind, **decision.body}
-    return json.dumps(record, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+    return _ENCODER.encode(record).encode() + b"\n"
+
+
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 
 
 class SessionJournal:

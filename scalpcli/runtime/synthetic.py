@@ -23,7 +23,6 @@ from scalpcli.model.row import (
     CHANNEL_OPTION_TRADES,
     CHANNEL_STOCK_QUOTES,
     CHANNEL_STOCK_TRADES,
-    OPTION_TRADE,
     STOCK_TRADE,
     UNDERLYING_ID,
 )
@@ -58,7 +57,7 @@ from scalpcli.runtime.synthetic_stock import StockRows
 from scalpcli.runtime.tape_writer import TapeWriter
 
 BLOCK_S: Final = 60
-GENERATOR_VERSION: Final = 1
+GENERATOR_VERSION: Final = 2
 """Raised when the same arguments begin to give other rows."""
 CHANNEL_SHARES: Final = {
     CHANNEL_STOCK_TRADES: 0.10,
@@ -272,7 +271,7 @@ class Blocks:
         quotes = self._options.quotes(block, *self._share(CHANNEL_OPTION_QUOTES, block, begin_s))
         rows = merge([trades, quotes], EVENT_US)
         self._option_feed.deliver(rows, self._plan.market, self._plan.streams.of(Part.OPTION_FEED, block))
-        self._option_feed.number(rows, rows["kind"] == OPTION_TRADE)
+        # Prints of options carry no number on the wire, and so none here.
         return rows
 
     def _share(self, channel: int, block: int, begin_s: int) -> tuple[int, int, Floats]:

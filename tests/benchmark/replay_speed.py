@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections import deque
 from pathlib import Path
 from typing import Any
+
+from tests.benchmark.plain_python import WINDOWS_NS
+
+ROOT = Path(__file__).parents[2]
 
 READ = """
 import sys, time
@@ -54,32 +58,22 @@ def replay_s(tapes: list[Path], out: Path) -> tuple[dict[str, Any], float]:
     return json.loads(printed), time.perf_counter() - started_s
 
 
-def plain_python_s(tape: Path) -> float:
-    """Seconds a decent plain-Python loop takes from file to result that only tracks velocity and volume.
+def plain_python(tape: Path) -> tuple[float, list[float]]:
+    """Seconds and sums of `plain_python.py`, in a fresh process."""
+    command = [sys.executable, "-m", "tests.benchmark.plain_python", str(tape)]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    seconds, *sums = json.loads(printed)
+    return seconds, sums
 
-    A deque of prices for one 30-second window and one of volumes, over the same rows: what a script does.
-    """
+
+def traced_sums(tape: Path, work: Path) -> list[float]:
+    """What the plain loop sums, of a replay's own trace."""
     import polars as pl
 
-    started_s = time.perf_counter()
-    table = pl.read_parquet(tape / "rows.parquet", columns=["ts_recv_ns", "kind", "price_e4", "size"])
-    prices: deque[tuple[int, int]] = deque()
-    volumes: deque[tuple[int, int]] = deque()
-    traded, fastest = 0, 0.0
-    window_ns = 30_000_000_000
-    for ts_ns, kind, price, size in table.iter_rows():
-        if kind != 1:
-            continue
-        prices.append((ts_ns, price))
-        volumes.append((ts_ns, size))
-        traded += size
-        while prices[0][0] < ts_ns - window_ns:
-            prices.popleft()
-        while volumes[0][0] < ts_ns - window_ns:
-            traded -= volumes.popleft()[1]
-        fastest = max(fastest, abs(price - prices[0][1]) * 100.0 / prices[0][1])
-    assert fastest > 0.0
-    return time.perf_counter() - started_s
+    run_scalpcli(["replay", str(tape), "--trace", str(work / "trace.parquet"), "--out", str(work / "runs"), "--quiet"])
+    trace = pl.read_parquet(work / "trace.parquet")
+    names = [*(f"velocity_{window_ns // 1_000_000_000}_pct" for window_ns in WINDOWS_NS), "volume_ratio"]
+    return [float(trace[name].sum()) for name in names]
 
 
 def measure(rows: int, larger_rows: int, sessions: int, contracts: int, repeats: int, work: Path) -> dict[str, Any]:
@@ -97,6 +91,8 @@ def measure(rows: int, larger_rows: int, sessions: int, contracts: int, repeats:
     timing = {name: statistics.median(one[0]["timings_s"][name] for one in replays) for name in last["timings_s"]}
     larger, _ = replay_s([make_tape(work / "larger", larger_rows, contracts, 7)], out)
     several, _ = replay_s([tape] if sessions == 1 else session_tapes(work, rows, contracts, sessions), out)
+    plain = [plain_python(tape) for _ in range(min(3, repeats))]
+    plain_s, sums = statistics.median(seconds for seconds, _ in plain), plain[0][1]
     marginal_s = (several["timings_s"]["total"] - timing["total"]) / max(1, sessions - 1)
     return {
         "rows": last["rows"],
@@ -107,7 +103,10 @@ def measure(rows: int, larger_rows: int, sessions: int, contracts: int, repeats:
         "total_over_read": timing["total"] / read,
         "process_over_read": statistics.median(one[1] for one in replays) / read,
         "marginal_session_over_read": marginal_s / read if sessions > 1 else None,
-        "plain_python_over_total": plain_python_s(tape) / timing["total"],
+        "plain_python_over_total": plain_s / timing["total"],
+        "plain_python_agrees": all(
+            math.isclose(one, other, rel_tol=1e-9) for one, other in zip(sums, traced_sums(tape, work), strict=True)
+        ),
         "peak_rss_mb": last["peak_rss_mb"],
         "peak_rss_mb_larger": larger["peak_rss_mb"],
         "rows_larger": larger["rows"],
