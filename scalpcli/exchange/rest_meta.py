@@ -46,10 +46,6 @@ _STOCK_QUOTE_CONDITIONS: Final = {
     "A": "Slow Quote Offer Side",
     "B": "Slow Quote Bid Side",
 }
-    "R": "Regular, Two Sided Open",
-    "A": "Slow Quote Offer Side",
-    "B": "Slow Quote Bid Side",
-}
 _OPTION_TRADE_CONDITIONS: Final = {
     "A": "Cancel",
     "B": "Late and Out of Sequence",
