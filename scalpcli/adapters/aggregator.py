@@ -22,6 +22,7 @@ from scalpcli.adapters.aggregator_codes import (
 )
 from scalpcli.adapters.aggregator_rows import PACKED, UNREADABLE, pack_quote, pack_status, pack_trade
 from scalpcli.adapters.aggregator_store import CHANNEL_OF, RowStore
+from scalpcli.model.block import Block
 from scalpcli.model.conditions import ELIGIBLE, flags_of_opra, flags_of_sip
 from scalpcli.model.instrument import Instrument
 from scalpcli.model.note import GAP_CAUSE
@@ -39,7 +40,6 @@ from scalpcli.model.row import (
     STOCK_QUOTE,
     STOCK_TRADE,
     UNDERLYING_ID,
-    Block,
 )
 
 _TRADE_NAME_BYTES: Final = 12

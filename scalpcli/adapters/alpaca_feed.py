@@ -1,0 +1,318 @@
+"""The live market of one underlying: stock and option streams, history of gaps, greeks.
+
+Decides which streams run, when silence is suspect, and when history is asked for. Leaves each connection to
+`alpaca_stream.py`, rows to the aggregator, and requests to callables that are handed in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from scalpcli.adapters.aggregator import DataAggregator
+from scalpcli.adapters.aggregator_codes import PastQuote, PastTrade
+from scalpcli.adapters.alpaca_market import Keys, MarketEndpoint
+from scalpcli.adapters.alpaca_refusals import NOT_ENTITLED
+from scalpcli.adapters.alpaca_stream import Stream
+from scalpcli.adapters.alpaca_wire import OptionDecoder, StockDecoder
+from scalpcli.errors import CredentialsError, ScalpcliError
+from scalpcli.model.block import Block
+from scalpcli.model.instrument import Instrument
+from scalpcli.model.note import GAP_CAUSE, GREEKS
+from scalpcli.model.params import AlpacaParams
+from scalpcli.model.row import (
+    CHANNEL_OPTION_QUOTES,
+    CHANNEL_OPTION_TRADES,
+    CHANNEL_STOCK_QUOTES,
+    CHANNEL_STOCK_TRADES,
+    OPTION_TRADE,
+    STOCK_QUOTE,
+    STOCK_TRADE,
+)
+from scalpcli.units import NS_PER_S, s_to_ns
+
+STOCK_CHANNELS: Final = CHANNEL_STOCK_TRADES | CHANNEL_STOCK_QUOTES
+OPTION_CHANNELS: Final = CHANNEL_OPTION_TRADES | CHANNEL_OPTION_QUOTES
+_KINDS_WITH_HISTORY: Final = (
+    (CHANNEL_STOCK_TRADES, STOCK_TRADE),
+    (CHANNEL_STOCK_QUOTES, STOCK_QUOTE),
+    (CHANNEL_OPTION_TRADES, OPTION_TRADE),
+)
+"""Alpaca sells no history of option quotes."""
+_LOOK_S: Final = 0.25
+_HALTED_PATIENCE: Final = 8.0
+"""During a halt the stock hardly speaks; a stream that is mute for so many times longer is still suspect."""
+_SPANS_WAITING_MAX: Final = 64
+_BEFORE_GAP_NS: Final = NS_PER_S
+"""History is asked from a little earlier: events are older than their receipt."""
+
+Backfill = Callable[[int, int, int], Awaitable[Iterable[PastTrade | PastQuote]]]
+"""Kind, begin and end (UTC nanoseconds) -> history of the recorded symbols. Errors are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedHooks:
+    """What a feed asks others for; each may be absent.
+
+    Attributes:
+        backfill: History of a gap.
+        greeks: The body of a greeks note, or nothing; asked every `greeks_s`.
+        on_frame: Takes the stream's name, the receive stamp and the bytes of every frame.
+        on_message: Takes words for people.
+    """
+
+    backfill: Backfill | None = None
+    greeks: Callable[[], Awaitable[Mapping[str, Any] | None]] | None = None
+    on_frame: Callable[[str, int, bytes], None] | None = None
+    on_message: Callable[[str], None] | None = None
+
+
+class AlpacaFeed:
+    """Streams and polls of one underlying, merged.
+
+    Args:
+        aggregator: Takes what they learn.
+        keys: Key and secret.
+        params: Addresses, time-outs and back-off.
+        now_ns: Market clock, UTC nanoseconds.
+        is_expected: Whether data is expected at a moment, UTC nanoseconds: the session is open.
+        feed: `sip` or `iex`.
+        option_feed: `opra` or `indicative`.
+        may_fall_back: Whether a plan without OPRA is given the indicative feed, which is said aloud.
+        speed: Market seconds in one second.
+        greeks_s: Seconds between two polls of greeks; 0 = none.
+        backfill_wait_s: Seconds until history is asked for: it comes a little after the stream.
+        tries_max: Failed tries in a row of a stream after which it is given up; 0 = never.
+        hooks: What is asked of others.
+    """
+
+    def __init__(
+        self,
+        aggregator: DataAggregator,
+        keys: Keys,
+        params: AlpacaParams,
+        *,
+        now_ns: Callable[[], int],
+        is_expected: Callable[[int], bool],
+        feed: str = "sip",
+        option_feed: str = "opra",
+        may_fall_back: bool = False,
+        speed: float = 1.0,
+        greeks_s: float = 0.0,
+        backfill_wait_s: float = 1.0,
+        tries_max: int = 0,
+        hooks: FeedHooks | None = None,
+    ) -> None:
+        self.option_feed = option_feed
+        """The option feed in use; `indicative` is not the NBBO."""
+        self.backfilled = 0
+        """Rows of history written."""
+        self.backfill_failures = 0
+        self.greeks_failures = 0
+        self.last_failure = ""
+        """What the last failed request of history or greeks said."""
+        self._aggregator = aggregator
+        self._params = params
+        self._now_ns = now_ns
+        self._expects = is_expected
+        self._may_fall_back = may_fall_back
+        self._hooks = hooks or FeedHooks()
+        self._greeks_s = greeks_s
+        self._backfill_wait_s = backfill_wait_s
+        self._spans: asyncio.Queue[tuple[int, int, int]] = asyncio.Queue(_SPANS_WAITING_MAX)
+        self._rates_at_s = 0.0
+        self._rates_rows: dict[str, int] = {}
+        common: dict[str, Any] = {
+            "aggregator": aggregator,
+            "is_expected": self._is_expected,
+            "on_gap": self._gap_ended,
+            "on_frame": self._hooks.on_frame,
+            "speed": speed,
+        }
+        self._stock = MarketEndpoint(
+            "stock stream",
+            f"{params.stream_url.rstrip('/')}/v2/{feed}",
+            keys,
+            channels=("trades", "quotes", "statuses"),
+            channel_bits=STOCK_CHANNELS,
+            decoder=StockDecoder(aggregator),
+            stale_s=lambda: self._patience_s(params.stale_stock_s),
+            **common,
+        )
+        self._option = MarketEndpoint(
+            "option stream",
+            self._option_url(),
+            keys,
+            channels=("trades", "quotes"),
+            channel_bits=OPTION_CHANNELS,
+            decoder=OptionDecoder(aggregator),
+            stale_s=lambda: self._patience_s(params.stale_option_s),
+            **common,
+        )
+        self._stock_stream = Stream(self._stock, params, tries_max=tries_max)
+        self._option_stream = Stream(self._option, params, tries_max=tries_max)
+
+    def _option_url(self) -> str:
+        return f"{self._params.stream_url.rstrip('/')}/v1beta1/{self.option_feed}"
+
+    def _is_expected(self) -> bool:
+        return self._expects(self._now_ns())
+
+    def _patience_s(self, stale_s: float) -> float:
+        if not self._is_expected():
+            return math.inf
+        return stale_s * _HALTED_PATIENCE if self._aggregator.is_halted else stale_s
+
+    # What is recorded.
+
+    async def set_contracts(self, contracts: Sequence[Instrument]) -> None:
+        """Make `contracts` the whole set that is streamed; new ones are numbered, those gone keep their number."""
+        self._aggregator.add_contracts(contracts)
+        await self._option.subscribe(contract.symbol for contract in contracts)
+
+    @property
+    def streamed_contracts(self) -> frozenset[str]:
+        """Contracts that the server says are streamed."""
+        return self._option.granted
+
+    # Running.
+
+    async def run(self) -> None:
+        """Stream until cancelled.
+
+        Raises:
+            ScalpcliError: a stream was refused for good.
+        """
+        await self._stock.subscribe([self._aggregator.symbol])
+        jobs = [self._stock_stream.run(), self._run_options(), self._look()]
+        if self._hooks.backfill is not None:
+            jobs.append(self._run_backfill(self._hooks.backfill))
+        if self._hooks.greeks is not None and self._greeks_s > 0:
+            jobs.append(self._run_greeks(self._hooks.greeks))
+        tasks = [asyncio.create_task(job) for job in jobs]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run_options(self) -> None:
+        try:
+            await self._option_stream.run()
+        except CredentialsError:
+            refused = self._option_stream.last_cause.endswith(str(NOT_ENTITLED))
+            if not (self._may_fall_back and refused and self.option_feed == "opra"):
+                raise
+        self.option_feed = "indicative"
+        self._option.url = self._option_url()
+        words = "the plan has no OPRA: option quotes are indicative from here on, not the NBBO"
+        self._aggregator.note(GAP_CAUSE, {"cause": words})
+        self._say(words)
+        await self._option_stream.run()
+
+    async def _look(self) -> None:
+        while True:
+            self._stock.look()
+            self._option.look()
+            await asyncio.sleep(_LOOK_S)
+
+    def _say(self, words: str) -> None:
+        if self._hooks.on_message is not None:
+            self._hooks.on_message(words)
+
+    # History and greeks.
+
+    def _gap_ended(self, channels: int, since_ns: int, until_ns: int) -> None:
+        if self._hooks.backfill is None:
+            return
+        if self._spans.full():
+            self.backfill_failures += 1
+            self.last_failure = "too many gaps wait for their history"
+            return
+        self._aggregator.hold(channels)
+        self._spans.put_nowait((channels, since_ns, until_ns))
+
+    async def _run_backfill(self, backfill: Backfill) -> None:
+        while True:
+            channels, since_ns, until_ns = await self._spans.get()
+            await asyncio.sleep(self._backfill_wait_s)
+            for channel, kind in _KINDS_WITH_HISTORY:
+                if channel & channels:
+                    await self._backfill_one(backfill, kind, since_ns - _BEFORE_GAP_NS, until_ns)
+            if self._spans.empty():
+                self._aggregator.release(STOCK_CHANNELS | OPTION_CHANNELS)
+
+    async def _backfill_one(self, backfill: Backfill, kind: int, since_ns: int, until_ns: int) -> None:
+        try:
+            rows = await backfill(kind, since_ns, until_ns)
+            self.backfilled += self._aggregator.backfilled(kind, rows, since_ns, until_ns)
+        except ScalpcliError as error:
+            self.backfill_failures += 1
+            self.last_failure = error.found
+
+    async def _run_greeks(self, greeks: Callable[[], Awaitable[Mapping[str, Any] | None]]) -> None:
+        while True:
+            try:
+                body = await greeks()
+                if body:
+                    self._aggregator.note(GREEKS, dict(body))
+            except ScalpcliError as error:
+                self.greeks_failures += 1
+                self.last_failure = error.found
+            await asyncio.sleep(self._greeks_s)
+
+    # What the recorder takes.
+
+    def drain(self) -> Block:
+        """Everything learned since the last call."""
+        return self._aggregator.drain()
+
+    def status(self) -> dict[str, Any]:
+        """For the live screen: rows a second since the last call, lag, streams, gaps and counters."""
+        now_s = asyncio.get_running_loop().time()
+        counters = self._aggregator.counters()
+        elapsed_s = now_s - self._rates_at_s
+        rates = {name: (count - self._rates_rows.get(name, 0)) / elapsed_s for name, count in counters["rows"].items()}
+        self._rates_at_s, self._rates_rows = now_s, counters["rows"]
+        return counters | {
+            "rows_per_s": rates,
+            "open_gaps": self._aggregator.open_gaps,
+            "is_halted": self._aggregator.is_halted,
+            "option_feed": self.option_feed,
+            "backfilled": self.backfilled,
+            "backfill_failures": self.backfill_failures,
+            "greeks_failures": self.greeks_failures,
+            "last_failure": self.last_failure,
+            "streams": {
+                "stock": _stream_status(self._stock, self._stock_stream),
+                "option": _stream_status(self._option, self._option_stream),
+            },
+        }
+
+
+def session_expects(open_ns: int, close_ns: int) -> Callable[[int], bool]:
+    """Whether a moment lies in the session from `open_ns` to `close_ns`, UTC nanoseconds."""
+    # The first prints come within a second of the bell, not at it.
+    first_ns = open_ns + s_to_ns(1.0)
+    return lambda now_ns: first_ns <= now_ns < close_ns
+
+
+def _stream_status(endpoint: MarketEndpoint, stream: Stream) -> dict[str, Any]:
+    return {
+        "is_up": stream.connection is not None,
+        "connects": stream.connects,
+        "downs": stream.downs,
+        "last_cause": stream.last_cause,
+        "last_gap": endpoint.last_gap,
+        "short_gaps": endpoint.short_gaps,
+        "limited": endpoint.limited,
+        "symbols": len(endpoint.granted),
+        "garbage": endpoint.garbage,
+        "unknown": endpoint.unknown,
+    }
