@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from scalpcli import __version__
 from scalpcli.errors import DataError
+from scalpcli.model.block import Block
 from scalpcli.model.instrument import Instrument
 from scalpcli.model.note import GAP_CAUSE, NOTE_KINDS
 from scalpcli.model.params import TapeParams
@@ -38,7 +39,6 @@ from scalpcli.model.row import (
     GAP_BEGIN,
     GAP_END,
     STATUS,
-    Block,
 )
 from scalpcli.runtime.manifest import json_value
 from scalpcli.runtime.segment_file import own_folder
@@ -269,9 +269,8 @@ class _Filler:
         columns = block.columns
         is_market = columns["kind"] < STATUS
         head = int(is_market.argmax()) if is_market.any() else block.rows
-        said = (
-            (columns["kind"] == GAP) & (columns["flags"] & GAP_BEGIN != 0) & (columns["ts_event_ns"] <= self._last_ns)
-        )
+        is_begin = (columns["kind"] == GAP) & (columns["flags"] & GAP_BEGIN != 0)
+        said = is_begin & (columns["ts_event_ns"] <= self._last_ns)
         self._said |= int(np.bitwise_or.reduce(columns["size"][:head][said[:head]], initial=0))
         if self._said & _STREAMS == _STREAMS:
             self._break = None
@@ -346,12 +345,8 @@ class _Filler:
         rows = len(columns["kind"])
         if not rows:
             return
-        limits = Limits(
-            1 + max(self._instruments),
-            1 + max(self._conditions),
-            1 + max(self._exchanges),
-            self._writer.session.open_ns,
-        )
+        known = (1 + max(table) for table in (self._instruments, self._conditions, self._exchanges))
+        limits = Limits(*known, self._writer.session.open_ns)
         fault = first_fault(columns, self._last_ns, limits)
         if fault is None:
             self._writer.append(columns, notes)

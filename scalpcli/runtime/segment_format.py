@@ -23,8 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalpcli.errors import DataError
+from scalpcli.model.block import Block
 from scalpcli.model.instrument import Instrument, TickRule
-from scalpcli.model.row import COLUMNS, Block
+from scalpcli.model.row import COLUMNS
 
 MAGIC: Final = b"\xabSCL"
 VERSION: Final = 1

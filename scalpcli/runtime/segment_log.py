@@ -19,8 +19,9 @@ import numpy as np
 import zstandard
 
 from scalpcli.errors import DataError
+from scalpcli.model.block import Block
 from scalpcli.model.params import RecordParams
-from scalpcli.model.row import COLD, COLUMNS, Block
+from scalpcli.model.row import COLD, COLUMNS
 from scalpcli.runtime import clock
 from scalpcli.runtime.segment_file import HEADER_FILE, SegmentFile, list_segments, own_folder, refused
 from scalpcli.runtime.segment_format import (
@@ -39,6 +40,7 @@ from scalpcli.runtime.tape_rules import as_tape_types
 _HEADER_KEYS: Final = ("symbol", "session", "feeds")
 _COMPRESSION_LEVEL: Final = 3
 _BYTES_PER_MB: Final = 1_000_000
+_S_PER_MIN: Final = 60.0
 _PENDING_BYTES_MAX: Final = 4 << 20
 """Rows that nobody flushed are flushed beyond this, so that memory stays bounded."""
 _UNSYNCED_BYTES_MAX: Final = 32 << 20
@@ -266,10 +268,8 @@ class SegmentWriter:
     def _is_full(self) -> bool:
         if self._file is None:
             return False
-        old_s = self._seconds() - self._began_s
-        return (
-            self._file.size >= self._params.segment_mb * _BYTES_PER_MB or old_s >= self._params.segment_minutes * 60.0
-        )
+        is_large = self._file.size >= self._params.segment_mb * _BYTES_PER_MB
+        return is_large or self._seconds() - self._began_s >= self._params.segment_minutes * _S_PER_MIN
 
     def _write(self, data: bytes) -> None:
         """Write whole frames, all or none; after a refusal the next call tries a new segment."""

@@ -7,6 +7,7 @@ After damage it goes on at the next frame; a damaged row is never handed out. Le
 from __future__ import annotations
 
 import json
+import struct
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -16,8 +17,8 @@ from typing import IO, Any, Final
 import zstandard
 
 from scalpcli.errors import DataError
+from scalpcli.model.block import Block
 from scalpcli.model.instrument import Instrument
-from scalpcli.model.row import Block
 from scalpcli.runtime.segment_file import HEADER_FILE, list_segments
 from scalpcli.runtime.segment_format import (
     BEGIN,
@@ -36,6 +37,7 @@ from scalpcli.runtime.segment_format import (
 
 LOST_NAME: Final = "lost-{}"
 """Text that stands for a name which damage took."""
+_UNPACK_ERRORS: Final = (zstandard.ZstdError, struct.error, ValueError)
 _SCAN_BYTES: Final = 1 << 20
 
 
@@ -179,7 +181,12 @@ class SegmentReader:
             if isinstance(item, Break):
                 yield item
             elif isinstance(item, _Frame) and item.header.kind == ROWS:
-                columns, notes = unpack_rows(decompress(item.payload), item.header.rows)
+                try:
+                    columns, notes = unpack_rows(decompress(item.payload), item.header.rows)
+                except _UNPACK_ERRORS:
+                    # Never seen: the checksum says that these are the bytes that were written.
+                    yield Break(item.header.rows)
+                    continue
                 yield Block(columns, tuple(notes))
         if not self.is_complete:
             yield Break(0, ended=True)
