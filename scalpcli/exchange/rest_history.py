@@ -7,25 +7,24 @@ There is no history of option quotes, as at Alpaca. Bars of earlier days: only w
 
 from __future__ import annotations
 
-import datetime as dt
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from itertools import islice
-from typing import Any, Final
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from scalpcli.exchange.market import ServedMarket
 from scalpcli.exchange.plan import RECENT_NS, Plan
-from scalpcli.exchange.rest_answer import Refusal, listed, time_ns, time_text, token_of, token_parts, usd, whole
-from scalpcli.exchange.rest_rows import bars_of, correction_marks, row_body, trade_kind
+from scalpcli.exchange.rest_answer import Refusal, listed, time_ns, token_of, token_parts, whole
+from scalpcli.exchange.rest_rows import bars_of, correction_marks, previous_day_bars, row_body, trade_kind
 from scalpcli.exchange.routes import Route
 from scalpcli.model.instrument import Instrument
-from scalpcli.model.note import PREVIOUS_LEVELS, VOLUME_PROFILE
 from scalpcli.model.row import CORRECTED, STOCK_QUOTE, UNDERLYING_ID
-from scalpcli.model.session import at_ns, session_of
+from scalpcli.model.session import at_ns
 from scalpcli.units import NS_PER_DAY, NS_PER_MIN
 
 PAGE_ROWS_MAX: Final = 5_000
@@ -45,8 +44,20 @@ _FRAME_NS: Final = {
     "D": NS_PER_DAY,
 }
 
-Item = tuple[int, int, Callable[[], dict[str, Any]]]
-"""Time, row (of bars 0) and body of one thing on a page."""
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a query finds of one symbol, in order of exchange time, of one time by row.
+
+    Attributes:
+        times: UTC nanoseconds.
+        rows: Row numbers; of bars their ordinals.
+        bodies: What is written for each.
+    """
+
+    times: NDArray[Any]
+    rows: NDArray[Any]
+    bodies: Callable[[int], list[dict[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +120,7 @@ class HistoryApi:
         self,
         request: Request,
         name: str,
-        items_of: Callable[[Instrument, _Query], list[Item]],
+        items_of: Callable[[Instrument, _Query], _Found],
         feeds: tuple[str, ...],
     ) -> Response:
         single = request.path_params.get("symbol")
@@ -125,13 +136,14 @@ class HistoryApi:
             is_before = query.token is not None and symbol < query.token[0]
             if is_before or instrument is None or instrument.is_option == (feeds is _STOCK_FEEDS):
                 continue
-            items = list(islice(_after_token(symbol, items_of(instrument, query), query), room))
-            if items:
-                page[symbol] = [body() for _, _, body in items]
-                room -= len(items)
+            found = items_of(instrument, query)
+            places = _places(symbol, found, query)[:room]
+            if len(places):
+                page[symbol] = [body for place in places for body in found.bodies(int(place))]
+                room -= len(places)
             if not room:
                 # The next page may turn out empty, as at Alpaca.
-                token = token_of(symbol, *items[-1][:2])
+                token = token_of(symbol, int(found.times[places[-1]]), int(found.rows[places[-1]]))
                 break
         if single:
             return JSONResponse({"symbol": single, name: page.get(single), "next_page_token": token})
@@ -162,42 +174,42 @@ class HistoryApi:
 
     # --- what is on them
 
-    def _trades(self, instrument: Instrument, query: _Query) -> list[Item]:
+    def _trades(self, instrument: Instrument, query: _Query) -> _Found:
         number = instrument.instrument_id
-        rows = self._market.history(trade_kind(number), number, query.start_ns, query.end_ns)
+        found = self._rows(self._market.history(trade_kind(number), number, query.start_ns, query.end_ns))
         if number != UNDERLYING_ID or not len(self._market.corrections()):
-            return self._items(rows)
-        return self._with_corrections(rows)
+            return found
+        return replace(found, bodies=self._with_corrections(found.rows))
 
-    def _with_corrections(self, rows: Any) -> list[Item]:
-        """Prints with what was said of them later; the corrected ones follow the incorrect ones."""
-        marks = correction_marks(self._market)
-        fixed = {
-            int(self._market.rows["trade_id"][row]): int(row)
-            for row in self._market.corrections()
-            if self._market.rows["flags"][row] & CORRECTED
+    def _with_corrections(self, rows: NDArray[Any]) -> Callable[[int], list[dict[str, Any]]]:
+        """Prints with what was said of them later; an incorrect one is followed by what it should have been."""
+        market = self._market
+        marks = correction_marks(market)
+        corrected = {
+            int(market.rows["trade_id"][row]): int(row)
+            for row in market.corrections()
+            if market.rows["flags"][row] & CORRECTED
         }
-        items: list[Item] = []
-        for time, row, body in self._items(rows):
-            trade_id = int(self._market.rows["trade_id"][row])
-            mark = marks.get(trade_id) if trade_id else None
-            items.append((time, row, _marked(body, mark) if mark else body))
-            if mark and trade_id in fixed:
-                corrected = self._body_of(fixed[trade_id])
-                items.append((time, row, _marked(corrected, "corrected")))
-        return items
 
-    def _quotes(self, instrument: Instrument, query: _Query) -> list[Item]:
-        return self._items(self._market.history(STOCK_QUOTE, instrument.instrument_id, query.start_ns, query.end_ns))
+        def bodies(place: int) -> list[dict[str, Any]]:
+            body = row_body(market, int(rows[place]))
+            mark = marks.get(body["i"]) if body["i"] else None
+            if mark is None:
+                return [body]
+            later = corrected.get(body["i"])
+            return [body | {"u": mark}] + ([row_body(market, later) | {"u": "corrected"}] if later is not None else [])
 
-    def _items(self, rows: Any) -> list[Item]:
-        times = self._market.rows["ts_event_ns"]
-        return [(int(times[row]), int(row), self._body_of(int(row))) for row in rows]
+        return bodies
 
-    def _body_of(self, row: int) -> Callable[[], dict[str, Any]]:
-        return lambda: row_body(self._market, row)
+    def _quotes(self, instrument: Instrument, query: _Query) -> _Found:
+        return self._rows(self._market.history(STOCK_QUOTE, instrument.instrument_id, query.start_ns, query.end_ns))
 
-    def _bars_in(self, request: Request) -> Callable[[Instrument, _Query], list[Item]]:
+    def _rows(self, rows: NDArray[Any]) -> _Found:
+        return _Found(
+            self._market.rows["ts_event_ns"][rows], rows, lambda place: [row_body(self._market, int(rows[place]))]
+        )
+
+    def _bars_in(self, request: Request) -> Callable[[Instrument, _Query], _Found]:
         match = _FRAME.match(request.query_params.get("timeframe", ""))
         if match is None or not int(match[1]):
             raise Refusal(400, "invalid timeframe: the local exchange makes bars of minutes, hours and one day")
@@ -206,45 +218,30 @@ class HistoryApi:
             raise Refusal(400, "invalid timeframe: at most one day")
         return lambda instrument, query: self._bars(instrument, query, length_ns)
 
-    def _bars(self, instrument: Instrument, query: _Query, length_ns: int) -> list[Item]:
+    def _bars(self, instrument: Instrument, query: _Query, length_ns: int) -> _Found:
         number = instrument.instrument_id
         midnight_ns = at_ns(self._market.session, "00:00")
-        trades = self._market.history(trade_kind(number), number, query.start_ns, query.end_ns)
-        if length_ns == NS_PER_DAY:
-            trades = self._market.history(trade_kind(number), number, midnight_ns, query.end_ns)
+        start_ns = midnight_ns if length_ns == NS_PER_DAY else query.start_ns
+        trades = self._market.history(trade_kind(number), number, start_ns, query.end_ns)
         bars = bars_of(self._market, trades, length_ns, midnight_ns)
         if length_ns == NS_PER_DAY and number == UNDERLYING_ID:
-            bars = self._previous_days() + bars
-        timed = [(time_ns(bar["t"], "t"), bar) for bar in bars]
-        return [(begin_ns, 0, _constant(bar)) for begin_ns, bar in timed if query.start_ns <= begin_ns <= query.end_ns]
-
-    def _previous_days(self) -> list[dict[str, Any]]:
-        """The bar of the session before; its open is not on the tape, so the close stands in."""
-        volumes: dict[str, int] = {}
-        bars = []
-        for note in self._market.notes:
-            if note.kind == VOLUME_PROFILE:
-                volumes |= dict(zip(note.body["sessions"], map(sum, note.body["volumes"]), strict=True))
-        for note in self._market.notes:
-            if note.kind != PREVIOUS_LEVELS:
-                continue
-            day = str(note.body["session"])
-            midnight_ns = at_ns(session_of(dt.date.fromisoformat(day)), "00:00")
-            close = usd(note.body["close_e4"])
-            bar = {"o": close, "h": usd(note.body["high_e4"]), "l": usd(note.body["low_e4"]), "c": close}
-            bars.append({"t": time_text(midnight_ns)} | bar | {"v": volumes.get(day, 0), "n": 0, "vw": close})
-        return bars
+            bars = previous_day_bars(self._market) + bars
+        bars = [bar for bar in bars if query.start_ns <= time_ns(bar["t"], "t") <= query.end_ns]
+        times = np.array([time_ns(bar["t"], "t") for bar in bars], np.int64)
+        return _Found(times, np.arange(len(bars)), lambda place: [bars[place]])
 
 
-def _after_token(symbol: str, items: list[Item], query: _Query) -> Iterable[Item]:
-    """The items that follow the token, in the order asked for."""
-    ordered = list(reversed(items)) if query.is_descending else items
-    if query.token is None or query.token[0] != symbol:
-        return ordered
-    last = query.token[1:]
-    if query.is_descending:
-        return (item for item in ordered if item[:2] < last)
-    return (item for item in ordered if item[:2] > last)
+def _places(symbol: str, found: _Found, query: _Query) -> NDArray[Any]:
+    """Places of what follows the token, in the order asked for."""
+    low, high = 0, len(found.times)
+    if query.token is not None and query.token[0] == symbol:
+        _, time, row = query.token
+        first, last = np.searchsorted(found.times, time, side="left"), np.searchsorted(found.times, time, side="right")
+        side: Literal["left", "right"] = "left" if query.is_descending else "right"
+        cut = int(first) + int(np.searchsorted(found.rows[first:last], row, side=side))
+        low, high = (low, cut) if query.is_descending else (cut, high)
+    places = np.arange(low, high)
+    return places[::-1] if query.is_descending else places
 
 
 def _token(text: str | None) -> tuple[str, int, int] | None:
@@ -254,11 +251,3 @@ def _token(text: str | None) -> tuple[str, int, int] | None:
     if not (time.isdecimal() and row.isdecimal()):
         raise Refusal(400, "invalid page_token")
     return symbol, int(time), int(row)
-
-
-def _marked(body: Callable[[], dict[str, Any]], mark: str) -> Callable[[], dict[str, Any]]:
-    return lambda: body() | {"u": mark}
-
-
-def _constant(bar: dict[str, Any]) -> Callable[[], dict[str, Any]]:
-    return lambda: bar

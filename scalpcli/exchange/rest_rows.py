@@ -5,6 +5,7 @@ Decides the spelling of one row, and how bars are made of trades. Numbers are nu
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any, Final
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from scalpcli.exchange.market import ServedMarket
 from scalpcli.exchange.rest_answer import time_text, usd
+from scalpcli.model.note import PREVIOUS_LEVELS, VOLUME_PROFILE
 from scalpcli.model.row import (
     CANCELLED,
     LAST,
@@ -24,6 +26,7 @@ from scalpcli.model.row import (
     VOLUME,
     VWAP,
 )
+from scalpcli.model.session import at_ns, session_of
 from scalpcli.units import E4_PER_USD
 
 TAPE_PLAN: Final = "C"
@@ -152,3 +155,24 @@ def _bar(market: ServedMarket, part: NDArray[Any]) -> dict[str, Any] | None:
         "n": len(part),
         "vw": round(vwap_e4 / E4_PER_USD, 6),
     }
+
+
+def previous_day_bars(market: ServedMarket) -> list[dict[str, Any]]:
+    """The bar of the session before, where the tape's head rows tell it.
+
+    Its open and its weighted price are not on the tape: the close stands in. Its volume is that of the profile, or 0.
+    """
+    volumes: dict[str, int] = {}
+    for note in market.notes:
+        if note.kind == VOLUME_PROFILE:
+            volumes |= dict(zip(note.body["sessions"], map(sum, note.body["volumes"]), strict=True))
+    bars = []
+    for note in market.notes:
+        if note.kind != PREVIOUS_LEVELS:
+            continue
+        day = str(note.body["session"])
+        midnight_ns = at_ns(session_of(dt.date.fromisoformat(day)), "00:00")
+        high, low, close = (usd(note.body[name]) for name in ("high_e4", "low_e4", "close_e4"))
+        bar = {"o": close, "h": high, "l": low, "c": close, "v": volumes.get(day, 0), "n": 0, "vw": close}
+        bars.append({"t": time_text(midnight_ns)} | bar)
+    return bars

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from scalpcli.exchange.market import NONE, ServedMarket
 from scalpcli.exchange.plan import Plan
 from scalpcli.exchange.rest_answer import Refusal, listed
-from scalpcli.exchange.rest_rows import bars_of, row_body
+from scalpcli.exchange.rest_rows import bars_of, previous_day_bars, row_body
 from scalpcli.exchange.routes import Route
 from scalpcli.model.row import STOCK_QUOTE, STOCK_TRADE, UNDERLYING_ID
 from scalpcli.model.session import at_ns
@@ -108,4 +108,7 @@ class StocksApi:
             "minuteBar": self._minute_bar(),
             "dailyBar": self._bar(at_ns(self._market.session, "00:00"), NS_PER_DAY),
         }
+        previous = previous_day_bars(self._market)
+        if previous:
+            parts["prevDailyBar"] = previous[-1]
         return {name: part for name, part in parts.items() if part is not None}
