@@ -178,6 +178,11 @@ class AlpacaFeed:
         """Contracts that the server says are streamed."""
         return self._option.granted
 
+    def resume(self, last_ns: int, cause: str) -> None:
+        """Go on with a recording whose last row came at `last_ns`, UTC nanoseconds: blind since then, for `cause`."""
+        for endpoint in (self._stock, self._option):
+            endpoint.resume(last_ns, cause)
+
     # Running.
 
     async def run(self) -> None:

@@ -229,6 +229,11 @@ class MarketEndpoint:
             self._down = self._since_ns(), cause
         self.look()
 
+    def resume(self, last_ns: int, cause: str) -> None:
+        """Blind since `last_ns`, when this stream's rows ended in an earlier process."""
+        self._last_frame_ns = last_ns
+        self._down = last_ns, cause
+
     def look(self) -> None:
         """Tell of a gap that became one because the market opened."""
         if self._down is not None and self._is_expected():

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from scalpcli.errors import DataError, ScalpcliError
+from scalpcli.model.block import Block
 from scalpcli.model.params import RecordParams
-from scalpcli.model.row import Block
 from scalpcli.runtime.clock import MarketClock
 from scalpcli.runtime.recorder_figures import RecordingFigures, summary_of
 

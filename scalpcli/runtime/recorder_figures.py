@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from scalpcli.model.block import Block
 from scalpcli.model.row import (
     BACKFILLED,
     CHANNEL_NAMES,
@@ -22,7 +23,6 @@ from scalpcli.model.row import (
     GAP_END,
     KIND_NAMES,
     PRICE_ONLY,
-    Block,
 )
 from scalpcli.model.session import ns_to_new_york
 from scalpcli.units import NS_PER_MS, NS_PER_S

@@ -26,7 +26,8 @@ from typing import Any, Final
 import zstandard
 
 from scalpcli.errors import DataError, UpstreamUnavailable
-from scalpcli.model.row import COLD, COLUMNS, Block
+from scalpcli.model.block import Block
+from scalpcli.model.row import COLD, COLUMNS
 from scalpcli.runtime.segment_format import (
     BEGIN,
     END,

@@ -1,0 +1,227 @@
+"""Wires Alpaca to the recorder: contracts that follow the money, history of gaps, greeks.
+
+Decides which callables the feed gets and when the contracts are chosen anew. Leaves the streams to
+`adapters/alpaca_feed.py` and the choice itself to `adapters/contracts.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from scalpcli.adapters.aggregator import DataAggregator
+from scalpcli.adapters.aggregator_codes import PastQuote, PastTrade
+from scalpcli.adapters.alpaca_feed import AlpacaFeed, FeedHooks, session_expects
+from scalpcli.adapters.alpaca_history import bar_notes, option_trades, stock_quotes, stock_trades
+from scalpcli.adapters.alpaca_rest import AlpacaRest
+from scalpcli.adapters.contracts import (
+    ContractsPlan,
+    describe_left_out,
+    fetch_contracts,
+    look_ahead_days,
+    option_budget,
+)
+from scalpcli.adapters.orats import Orats
+from scalpcli.cli.alpaca_access import Access
+from scalpcli.errors import ScalpcliError
+from scalpcli.model.block import Block
+from scalpcli.model.params import RecordParams
+from scalpcli.model.row import LAST, OPTION_TRADE, STOCK_QUOTE, STOCK_TRADE
+from scalpcli.model.session import Session
+from scalpcli.runtime import clock
+from scalpcli.runtime.segment_format import Continuation
+from scalpcli.units import usd_to_e4
+
+RECORDER_DOWN: Final = "recorder was down"
+_FIRST_LOOK_S: Final = 0.25
+"""Seconds between two looks for a first price, where Alpaca told none."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class MarketPlan:
+    """What is recorded of one symbol."""
+
+    symbol: str
+    session: Session
+    params: RecordParams
+    access: Access
+
+
+class RecordedMarket:
+    """A source for the recorder: one underlying and the contracts near its price.
+
+    Args:
+        plan: What is recorded.
+        rest: Alpaca's requests.
+        last_ns: Receive stamp of the head rows; no row may lie before it.
+        continuation: Where the recording ended before.
+        on_frame: Takes raw frames.
+        say: Takes words for people.
+
+    Raises:
+        DataError: on `prepare`: no contract expires on a wanted day.
+    """
+
+    def __init__(
+        self,
+        plan: MarketPlan,
+        rest: AlpacaRest,
+        *,
+        last_ns: int,
+        continuation: Continuation | None,
+        on_frame: Callable[[str, int, bytes], None] | None,
+        say: Say,
+    ) -> None:
+        self._plan = plan
+        self._rest = rest
+        self._say = say
+        self._spot_e4 = 0
+        self._known = continuation.instruments if continuation else ()
+        self._contracts: ContractsPlan | None = None
+        access, params, session = plan.access, plan.params, plan.session
+        self._orats = (
+            Orats(
+                access.params.orats_url,
+                access.orats_token,
+                connect_s=access.params.connect_s,
+                answer_s=access.params.answer_s,
+            )
+            if access.orats_token
+            else None
+        )
+        self._aggregator = DataAggregator(
+            plan.symbol,
+            now_ns=access.clock.now_ns,
+            rows_waiting_max=access.params.rows_waiting_max,
+            instruments=self._known,
+            conditions=continuation.conditions if continuation else (),
+            exchanges=continuation.exchanges if continuation else (),
+            last_ns=last_ns,
+            monotonic_s=clock.seconds,
+            speed=access.clock.speed,
+        )
+        self._feed = AlpacaFeed(
+            self._aggregator,
+            (access.key, access.secret),
+            access.params,
+            now_ns=access.clock.now_ns,
+            is_expected=session_expects(session.open_ns, session.close_ns),
+            feed=params.feed,
+            option_feed=params.option_feed,
+            speed=access.clock.speed,
+            greeks_s=params.greeks_s,
+            hooks=FeedHooks(self._backfill, self._greeks if self._orats else None, on_frame, say),
+        )
+        if continuation is not None and continuation.last_ts_recv_ns:
+            self._feed.resume(continuation.last_ts_recv_ns, RECORDER_DOWN)
+
+    def prepare(self) -> None:
+        """Ask for the contracts and the price; blocks, so call it off the event loop.
+
+        Raises:
+            ScalpcliError: Alpaca refuses, or there is nothing to record.
+        """
+        plan, params = self._plan, self._plan.params
+        date = plan.session.date
+        self._contracts = ContractsPlan(
+            plan.symbol,
+            date,
+            fetch_contracts(self._rest, plan.symbol, date, look_ahead_days(params.dte)),
+            params.dte,
+            params.strikes,
+            params.atm_pct,
+            option_budget(params.option_feed, params.max_contracts),
+            # A contract once recorded that day stays.
+            chosen={contract.symbol: contract for contract in self._known},
+        )
+        for days in self._contracts.missing_dte:
+            self._say(f"no contract of {plan.symbol} expires {f'in {days} days' if days else 'today'}")
+        told = self._rest.latest_trade(plan.symbol, params.feed)
+        if told.get("p"):
+            self._spot_e4 = usd_to_e4(float(told["p"]))
+
+    async def run(self) -> None:
+        """Stream, and choose the contracts anew as the stock moves, until cancelled."""
+        tasks = [asyncio.create_task(self._feed.run()), asyncio.create_task(self._recentre())]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def drain(self) -> Block:
+        """Everything learned since the last call; remembers the last price."""
+        block = self._feed.drain()
+        if block.rows:
+            kind, flags = block.columns["kind"], block.columns["flags"]
+            prints = np.flatnonzero((kind == STOCK_TRADE) & (flags & LAST != 0))
+            if len(prints):
+                self._spot_e4 = int(block.columns["price_e4"][prints[-1]])
+        return block
+
+    def status(self) -> dict[str, Any]:
+        """The feed's figures."""
+        return self._feed.status()
+
+    async def _recentre(self) -> None:
+        assert self._contracts is not None
+        while True:
+            if self._spot_e4:
+                choice = self._contracts.choose(self._spot_e4)
+                if choice.add or not self._feed.streamed_contracts:
+                    await self._feed.set_contracts(list(self._contracts.chosen.values()))
+                words = describe_left_out(choice)
+                if words:
+                    self._say(words)
+            await asyncio.sleep(self._plan.params.recentre_s if self._spot_e4 else _FIRST_LOOK_S)
+
+    async def _backfill(self, kind: int, since_ns: int, until_ns: int) -> Iterable[PastTrade | PastQuote]:
+        return await asyncio.to_thread(self._history, kind, since_ns, until_ns)
+
+    def _history(self, kind: int, since_ns: int, until_ns: int) -> list[PastTrade | PastQuote]:
+        symbol, feed = self._plan.symbol, self._plan.params.feed
+        rows: list[PastTrade | PastQuote] = []
+        if kind == STOCK_TRADE:
+            for prints in stock_trades(self._rest, symbol, since_ns, until_ns, feed):
+                rows += prints
+        elif kind == STOCK_QUOTE:
+            for quotes in stock_quotes(self._rest, symbol, since_ns, until_ns, feed):
+                rows += quotes
+        elif kind == OPTION_TRADE and self._contracts is not None and self._contracts.chosen:
+            for prints in option_trades(self._rest, list(self._contracts.chosen), since_ns, until_ns):
+                rows += prints
+        return rows
+
+    async def _greeks(self) -> Mapping[str, Any] | None:
+        return await asyncio.to_thread(self._ask_greeks)
+
+    def _ask_greeks(self) -> Mapping[str, Any] | None:
+        assert self._orats is not None
+        if self._contracts is None:
+            return None
+        merged: dict[str, Any] = {}
+        for expiry in self._contracts.expiries:
+            body = self._orats.greeks(self._plan.symbol, expiry)
+            if body:
+                merged = {**body, "contracts": {**merged.get("contracts", {}), **body["contracts"]}}
+        return merged or None
+
+
+def notes_from_bars(
+    plan: MarketPlan, rest: AlpacaRest, sessions_max: int, say: Say
+) -> list[tuple[str, dict[str, Any]]]:
+    """Head rows from Alpaca's bars; none, and words, where Alpaca gives none."""
+    try:
+        return bar_notes(rest, plan.symbol, plan.session.date, plan.params.feed, sessions_max=sessions_max)
+    except ScalpcliError as error:
+        say(f"no levels of earlier sessions: {error.found}")
+        return []
