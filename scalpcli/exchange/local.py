@@ -128,9 +128,10 @@ class LocalExchange:
         rules, log = self._stream_rules, self.log
         # The loop's clock: time-outs of connections and durations of faults must not disagree.
         faults = FaultEngine(self._script, log, asyncio.get_running_loop().time)
-        self._data = DataStreams(self.market, rules, faults, log, lambda: self._serving.changed.set())
+        changed = asyncio.Event()
+        self._data = DataStreams(self.market, rules, faults, log, changed.set)
         trading = TradingStream(rules.keys, rules.auth_timeout_s, faults, log)
-        self._serving = Serving(self.market, self._data, faults, log, self._serving_rules)
+        self._serving = Serving(self.market, self._data, faults, log, self._serving_rules, changed)
         faults.sockets = lambda scope: trading.clients() if scope is FaultScope.TRADING else self._data.of_scope(scope)
         self.market.on_order_event(trading.on_order_event)
         stream_port = self._port + 1 if self._port else _ANY_PORT

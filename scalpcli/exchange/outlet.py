@@ -97,6 +97,11 @@ class Outlet:
         """Bytes on their way to the client."""
         return self._waiting_size + self._socket.waiting_bytes
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether messages are still on their way out."""
+        return bool(self._late or self._held or self.waiting_bytes)
+
     # --- faults
 
     def _shape(self, items: list[Item]) -> None:

@@ -65,17 +65,23 @@ class Serving:
         faults: What goes wrong.
         log: Where rows sent and lost are noted.
         rules: What and when.
+        changed: Set by the streams when a subscription changed.
 
     Attributes:
-        changed: Set by the streams when a subscription changed.
-        ended: Set when the last row was served.
+        ended: Set when the last row was served and left for every client.
     """
 
     def __init__(
-        self, market: ServedMarket, streams: DataStreams, faults: FaultEngine, log: ServingLog, rules: ServingRules
+        self,
+        market: ServedMarket,
+        streams: DataStreams,
+        faults: FaultEngine,
+        log: ServingLog,
+        rules: ServingRules,
+        changed: asyncio.Event,
     ) -> None:
         self._market, self._streams, self._faults, self._log, self._rules = market, streams, faults, log, rules
-        self.changed = asyncio.Event()
+        self._changed = changed
         self.ended = asyncio.Event()
         self._encoder = Encoder()
         self._has_contact = False
@@ -93,8 +99,8 @@ class Serving:
     async def run(self) -> None:
         """Serve the tape, then keep what is under way going until cancelled."""
         while self._streams.subscribed < self._rules.wait_for:
-            self.changed.clear()
-            await self.changed.wait()
+            self._changed.clear()
+            await self._changed.wait()
         self.contact()
         self._log.event("serving", rows=len(self._market.rows["kind"]))
         self._faults.start()
@@ -103,12 +109,18 @@ class Serving:
             if not await self._serve_block(columns, done):
                 break
             done += len(columns["kind"])
-        self._log.event("end", rows=self._market.known)
-        self.ended.set()
+        loop = asyncio.get_running_loop()
+        give_up_s = loop.time() + _STUCK_S
         while True:
             self._tick()
             self._log.flush()
+            if not self.ended.is_set() and (not self._is_under_way() or loop.time() > give_up_s):
+                self._log.event("end", rows=self._market.known)
+                self.ended.set()
             await asyncio.sleep(_SLEEP_MAX_S)
+
+    def _is_under_way(self) -> bool:
+        return any(client.is_open and client.outlet.is_busy for client in self._streams.connections.values())
 
     async def _serve_block(self, columns: dict[str, NDArray[Any]], first: int) -> bool:
         """Serve a block whose first row is number `first`; whether to go on."""
