@@ -43,6 +43,7 @@ def serving(routes):
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def _any(self):
             parts = urllib.parse.urlsplit(self.path)

@@ -18,7 +18,7 @@ from scalpcli.adapters.alpaca_rest import AlpacaRest
 from scalpcli.adapters.alpaca_time import iso_to_ns
 from scalpcli.errors import DataError
 from scalpcli.model.note import PREVIOUS_LEVELS, VOLUME_PROFILE
-from scalpcli.model.session import Session, ns_to_new_york_date, previous_session, session_of
+from scalpcli.model.session import Session, ns_to_new_york_date, previous_session
 from scalpcli.units import NS_PER_DAY, NS_PER_S, usd_to_e4
 
 VOID: Final = frozenset({"canceled", "incorrect"})
@@ -184,17 +184,18 @@ def _spread(bar: Mapping[str, Any], sessions: Mapping[dt.date, Session], volumes
             seconds[first + second] += each + (second < rest)
 
 
-def first_price_e4(rest: AlpacaRest, symbol: str, session_date: dt.date, feed: str) -> int:
-    """First price of a past session, 1/10000 USD: the open of its first minute bar.
+def day_prices_e4(rest: AlpacaRest, symbol: str, session: Session, feed: str) -> tuple[int, int, int]:
+    """First, lowest and highest price of a past session, 1/10000 USD: what its contracts are chosen by.
 
     Raises:
-        DataError: Alpaca has no bar of that day.
+        DataError: Alpaca has no bars of that day.
     """
-    session = session_of(session_date)
-    for page in rest.bar_pages(symbol, "1Min", session.open_ns, session.close_ns, feed):
-        if page:
-            return usd_to_e4(float(page[0]["o"]))
-    raise DataError(
-        f"Alpaca has no bars of {symbol} on {session_date}",
-        hint="check the symbol and the day; the free plan has none of the last 15 minutes",
-    )
+    pages = rest.bar_pages(symbol, "1Min", session.open_ns, session.close_ns, feed)
+    bars = [bar for page in pages for bar in page]
+    if not bars:
+        raise DataError(
+            f"Alpaca has no bars of {symbol} on {session.date}",
+            hint="check the symbol and the day; the free plan has none of the last 15 minutes",
+        )
+    low, high = min(float(bar["l"]) for bar in bars), max(float(bar["h"]) for bar in bars)
+    return usd_to_e4(float(bars[0]["o"])), usd_to_e4(low), usd_to_e4(high)
