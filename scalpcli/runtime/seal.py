@@ -3,6 +3,7 @@
 Decides how a recording becomes a tape, also one that a crash left: rows stream through `TapeWriter`, what is missing
 becomes gap rows, what breaks a rule is left out and told. The tape appears whole; the recording is removed only
 after the tape has been read back and checked. An interrupted seal leaves the recording as it was: seal again.
+A sealed tape is never changed. One of a recording that was kept, and went on, is replaced as a whole by the longer one.
 
 Gap rows. A recorder that goes on after a restart writes for itself that it was blind. So a gap is added only where
 rows are lost, where another process went on, or where the recording stops without an end, and there only for
@@ -79,8 +80,9 @@ def seal_recording(recording: Path, root: Path, tape_params: TapeParams, *, keep
         The tape's folder. A recording that was sealed before, and only not removed, is removed now.
 
     Raises:
-        DataError: there is no recording or it has no rows; another process writes or seals it; another tape of this
-            session exists; the disk refuses; the tape is not what was written. The recording stays in each case.
+        DataError: there is no recording or it has no rows; another process writes or seals it; a tape of this
+            session exists that was not made of this recording; the disk refuses; the tape is not what was written.
+            The recording stays in each case.
     """
     if not recording.is_dir():
         raise DataError("there is no recording", place=f"`{recording}`")
@@ -88,10 +90,10 @@ def seal_recording(recording: Path, root: Path, tape_params: TapeParams, *, keep
     try:
         reader = SegmentReader(recording)
         target = _target(reader, root)
-        _remove_leftovers(target)
-        is_again = _is_sealed_from(reader, target)
-        if not is_again or verify(target).findings:
-            _write_tape(reader, root, tape_params, overwrite=is_again)
+        _remove_leftovers(reader, target)
+        earlier = _sealed_from(reader, target)
+        if earlier != _fingerprint(reader) or verify(target).findings:
+            _write_tape(reader, root, tape_params, overwrite=earlier is not None)
             _check(target)
         if not keep:
             _remove(recording)
@@ -110,12 +112,13 @@ def _target(reader: SegmentReader, root: Path) -> Path:
     return Path(root) / str(header["symbol"]).replace("/", ".") / str(header["session"])
 
 
-def _remove_leftovers(target: Path) -> None:
+def _remove_leftovers(reader: SegmentReader, target: Path) -> None:
     """Take away what an interrupted seal of this session, or an interrupted removal, left beside the tape."""
-    patterns = (f".{target.name}.*.partial", f".*{_REMOVED_SUFFIX}")
-    for pattern in patterns:
-        for folder in target.parent.glob(pattern):
-            shutil.rmtree(folder, ignore_errors=True)
+    parent, name = target.parent, target.name
+    # A tape that stepped aside for its own continuation is only in the way; anybody else's is not ours to remove.
+    aside = [folder for folder in parent.glob(f".{name}.old.*") if _sealed_from(reader, folder / name) is not None]
+    for folder in (*parent.glob(f".{name}.*.partial"), *parent.glob(f".*{_REMOVED_SUFFIX}"), *aside):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _fingerprint(reader: SegmentReader) -> dict[str, Any]:
@@ -127,13 +130,17 @@ def _fingerprint(reader: SegmentReader) -> dict[str, Any]:
     }
 
 
-def _is_sealed_from(reader: SegmentReader, target: Path) -> bool:
-    """Whether the tape at `target` was made of exactly this recording."""
+def _sealed_from(reader: SegmentReader, target: Path) -> dict[str, Any] | None:
+    """The state of this recording that the tape at `target` was made of; nothing where it is another tape, or none."""
     if not target.exists():
-        return False
+        return None
     with contextlib.suppress(DataError):
-        return read_manifest(target).source.get("recording") == _fingerprint(reader)
-    return False
+        sealed = read_manifest(target).source.get("recording")
+        now = _fingerprint(reader)
+        if isinstance(sealed, dict) and sealed.keys() == now.keys() and sealed["id"] == now["id"]:
+            # Segments only ever grow in number: a longer tape than the recording means that some were taken away.
+            return sealed if sealed["segments"] <= now["segments"] and sealed["rows"] <= now["rows"] else None
+    return None
 
 
 def _remove(recording: Path) -> None:
@@ -217,6 +224,7 @@ class _Filler:
         self._waiting_rows = 0
         self._last_ns = 0
         self._break: Break | None = None
+        self._blind_ns = 0
         self._said = 0
         self._instruments = self._add_instruments(reader.names.instruments)
         continuation = reader.continuation()
@@ -245,12 +253,9 @@ class _Filler:
         if isinstance(item, Break):
             self._flush()
             self.rows_lost += item.rows
-            if item.ended:
-                self._settle_end()
-                if self._writer.rows:
-                    self._add_gap(item, CHANNELS_ALL, self._last_ns, GAP_BEGIN)
-            else:
-                self._break, self._said = item, 0
+            if self._break is None:
+                self._blind_ns = self._last_ns
+            self._break, self._said = item, 0
             return
         if self._break is not None:
             self._settle(self._break, item)
@@ -260,9 +265,11 @@ class _Filler:
             self._flush()
 
     def finish(self) -> None:
-        """Hand on what still waits."""
+        """Hand on what still waits, and say that the tape ends blind where it does."""
         self._flush()
-        self._settle_end()
+        if self._break is not None and self._writer.rows:
+            flags = GAP_BEGIN if self._break.ended else GAP_BEGIN | GAP_END
+            self._add_gap(self._break, CHANNELS_ALL & ~self._said, self._last_ns, flags)
 
     def _settle(self, pause: Break, block: Block) -> None:
         """Look whether the recorder says itself that it was blind; say it in its place where market rows come first."""
@@ -270,7 +277,7 @@ class _Filler:
         is_market = columns["kind"] < STATUS
         head = int(is_market.argmax()) if is_market.any() else block.rows
         is_begin = (columns["kind"] == GAP) & (columns["flags"] & GAP_BEGIN != 0)
-        said = is_begin & (columns["ts_event_ns"] <= self._last_ns)
+        said = is_begin & (columns["ts_event_ns"] <= self._blind_ns)
         self._said |= int(np.bitwise_or.reduce(columns["size"][:head][said[:head]], initial=0))
         if self._said & _STREAMS == _STREAMS:
             self._break = None
@@ -278,17 +285,12 @@ class _Filler:
             self._add_gap(pause, CHANNELS_ALL & ~self._said, int(columns["ts_recv_ns"][0]), GAP_BEGIN | GAP_END)
             self._break = None
 
-    def _settle_end(self) -> None:
-        if self._break is not None and self._writer.rows:
-            self._add_gap(self._break, CHANNELS_ALL & ~self._said, self._last_ns, GAP_BEGIN | GAP_END)
-        self._break = None
-
     def _add_gap(self, pause: Break, channels: int, now_ns: int, flags: int) -> None:
         """A cold row with the cause, and the gap row after it."""
         columns = {name: np.zeros(2, dtype) for name, dtype in COLUMNS.items()}
         columns["kind"][:] = COLD, GAP
         columns["ts_recv_ns"][:] = now_ns
-        columns["ts_event_ns"][:] = now_ns, self._last_ns or now_ns
+        columns["ts_event_ns"][:] = now_ns, self._blind_ns or now_ns
         columns["size"][1] = channels
         columns["flags"][1] = flags
         columns["conditions"][1] = self._writer.condition_code(_GAP_CONDITION)
@@ -345,8 +347,10 @@ class _Filler:
         rows = len(columns["kind"])
         if not rows:
             return
-        known = (1 + max(table) for table in (self._instruments, self._conditions, self._exchanges))
-        limits = Limits(*known, self._writer.session.open_ns)
+        instruments, conditions, exchanges = (
+            1 + max(table) for table in (self._instruments, self._conditions, self._exchanges)
+        )
+        limits = Limits(instruments, conditions, exchanges, self._writer.session.open_ns)
         fault = first_fault(columns, self._last_ns, limits)
         if fault is None:
             self._writer.append(columns, notes)

@@ -249,6 +249,10 @@ class SegmentReader:
                     elif header.first_row > rows:
                         yield Break(header.first_row - rows)
                     rows, process = header.first_row + header.rows, header.process
+                elif isinstance(item, _Frame) and item.header.kind == END and item.header.first_row > rows:
+                    # No later row would tell that the last ones are lost.
+                    yield Break(item.header.first_row - rows)
+                    rows = item.header.first_row
                 yield item
 
 
