@@ -1,0 +1,363 @@
+"""Runs `scalpcli record`: locks, waits for the session, records every symbol, seals, sums up.
+
+Decides the order of things and what a signal does. Leaves the loop to `runtime/recorder.py`, a day's recording to
+`runtime/recording.py` and the market to `record_feed.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from scalpcli.adapters.alpaca_rest import AlpacaRest
+from scalpcli.adapters.notify import Notifier, beat
+from scalpcli.cli.alpaca_access import Access
+from scalpcli.cli.record_feed import MarketPlan, RecordedMarket, notes_from_bars
+from scalpcli.errors import ScalpcliError
+from scalpcli.model.params import Params
+from scalpcli.runtime.lock import Owner, RecorderLock
+from scalpcli.runtime.raw_frames import RawFrames
+from scalpcli.runtime.record_window import Window, next_window, until_ns, window_at
+from scalpcli.runtime.recorder import INTERRUPTED, TERMINATED, UNTIL, Limits, Recorder, check_room
+from scalpcli.runtime.recorder_figures import LoopWatch, RecordingFigures
+from scalpcli.runtime.recording import (
+    Begun,
+    begin,
+    bytes_of,
+    earlier_notes,
+    head_block,
+    is_recorded,
+    seal,
+    seal_earlier,
+    symbol_folder,
+)
+from scalpcli.runtime.tap import Tap
+
+ALIVE_S: Final = 10.0
+"""Seconds without a finished write after which the heartbeat stops."""
+_WAIT_S_MAX: Final = 5.0
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What one call of `scalpcli record` does."""
+
+    symbols: Sequence[str]
+    params: Params
+    access: Access
+    root: Path
+    until: str
+    wait: bool
+    say: Say
+
+
+@dataclass(slots=True)
+class Track:
+    """One symbol being recorded."""
+
+    symbol: str
+    begun: Begun
+    market: RecordedMarket
+    recorder: Recorder
+    tap: Tap
+    raw: RawFrames | None
+    tape: Path | None = None
+
+
+class RawLog:
+    """A recording's log that writes raw frames beside the rows."""
+
+    def __init__(self, begun: Begun, raw: RawFrames) -> None:
+        self._log = begun.log
+        self._raw = raw
+        self.append = self._log.append
+        self.sync = self._log.sync
+
+    def flush(self) -> None:
+        """Rows first."""
+        self._log.flush()
+        self._raw.write()
+
+    def close(self, summary: Any = None) -> None:
+        """Rows first."""
+        self._log.close(summary)
+        self._raw.close()
+
+
+@dataclass(slots=True)
+class Session:
+    """A session being recorded: what the screen and the heartbeat look at."""
+
+    job: Job
+    window: Window
+    tracks: list[Track]
+    watch: LoopWatch
+    notifier: Notifier
+    stopped: str = ""
+
+    def stop(self, reason: str) -> None:
+        """End it: the first reason stands."""
+        self.stopped = self.stopped or reason
+        for track in self.tracks:
+            track.recorder.stop(reason)
+
+    def summary(self) -> dict[str, Any]:
+        """What is printed at the end."""
+        reasons = {track.recorder.ended for track in self.tracks}
+        return {
+            "session": self.window.session.date.isoformat(),
+            "ended": reasons.pop() if len(reasons) == 1 else "mixed",
+            "rehearsal": self.job.access.is_rehearsal,
+            **{name: round(value, 2) for name, value in self.watch.figures().items()},
+            "tapes": [_track_summary(track) for track in self.tracks],
+        }
+
+
+def _track_summary(track: Track) -> dict[str, Any]:
+    status = track.recorder.status()
+    return {
+        "symbol": track.symbol,
+        "tape": None if track.tape is None else str(track.tape),
+        "feeds": track.begun.header["feeds"],
+        "readers_dropped": track.tap.dropped,
+        **({"raw_frames": track.raw.frames, "raw_frames_dropped": track.raw.dropped} if track.raw else {}),
+        **status,
+    }
+
+
+async def run(job: Job, screen: Callable[[Session], contextlib.AbstractAsyncContextManager[None]]) -> Session | None:
+    """Record the session; nothing where every symbol's tape is there already.
+
+    Raises:
+        Busy: another recorder does it.
+        OutsideSession: there is no session now, and `job.wait` is not set.
+        ScalpcliError: what must be known before recording is not to be had.
+    """
+    if not job.wait:
+        window_at(job.access.clock.now_ns(), job.params.record)
+    with contextlib.ExitStack() as locks:
+        feed = job.params.record.feed
+        held = {
+            symbol: locks.enter_context(RecorderLock(symbol_folder(job.root, symbol), symbol, feed))
+            for symbol in job.symbols
+        }
+        return await _run_locked(job, held, screen)
+
+
+async def _run_locked(
+    job: Job,
+    locks: dict[str, RecorderLock],
+    screen: Callable[[Session], contextlib.AbstractAsyncContextManager[None]],
+) -> Session | None:
+    notifier = Notifier(job.params.record.notify)
+    watch = LoopWatch()
+    window = next_window(job.access.clock.now_ns(), job.params.record)
+    session = Session(job, window, [], watch, notifier)
+    async with _signals(session), _closing(notifier):
+        await _wait_for(session)
+        symbols = [symbol for symbol in job.symbols if not _is_done(job, symbol, window)]
+        if not symbols or session.stopped:
+            return session if session.stopped else None
+        end_ns = until_ns(job.until, window, job.access.clock.now_ns())
+        free = shutil.disk_usage(symbol_folder(job.root, symbols[0])).free
+        check_room(free, job.params.record.min_free_gb, job.root)
+        rest = AlpacaRest(job.access.params, job.access.key, job.access.secret)
+        try:
+            for symbol in symbols:
+                session.tracks.append(await _open(session, symbol, rest, end_ns))
+                locks[symbol].tell(Owner(os.getpid(), session.tracks[-1].tap.path))
+            await _record(session, screen)
+        except BaseException:
+            # Whatever was begun and not run is given up in order.
+            for track in session.tracks:
+                if not track.recorder.ended:
+                    await track.tap.close()
+                    _give_up(track.begun)
+            raise
+        finally:
+            rest.close()
+        await asyncio.to_thread(_seal_all, session)
+        for track in session.tracks:
+            notifier.say(_end_words(track))
+    return session
+
+
+def _is_done(job: Job, symbol: str, window: Window) -> bool:
+    done = is_recorded(job.root, symbol, window.session)
+    if done:
+        job.say(f"the tape of {symbol} on {window.session.date} is there already: nothing to do")
+    return done
+
+
+async def _wait_for(session: Session) -> None:
+    """Sleep until recording may begin, in pieces: a clock may be set meanwhile."""
+    clock = session.job.access.clock
+    is_told = False
+    while not session.stopped:
+        left_s = (session.window.start_ns - clock.now_ns()) / 1e9 / clock.speed
+        if left_s <= 0:
+            return
+        if not is_told:
+            session.job.say(f"waits for the session of {session.window.session.date}")
+            is_told = True
+        await asyncio.sleep(min(left_s, _WAIT_S_MAX))
+
+
+async def _open(session: Session, symbol: str, rest: AlpacaRest, end_ns: int) -> Track:
+    job = session.job
+    params, access = job.params.record, job.access
+    plan = MarketPlan(symbol, session.window.session, params, access)
+    begun = await asyncio.to_thread(begin, job.root, session.window.session, params, _header(plan))
+    try:
+        say = _saying(session, symbol)
+        head = () if begun.continuation else head_block(await _head_notes(job, plan, rest, say), access.clock.now_ns())
+        continuation = begun.continuation
+        last_ns = max(
+            continuation.last_ts_recv_ns if continuation else 0,
+            *(int(block.columns["ts_recv_ns"][-1]) for block in head),
+            0,
+        )
+        raw = RawFrames(symbol_folder(job.root, symbol) / f"{plan.session.date}.raw") if params.raw else None
+        market = RecordedMarket(
+            plan, rest, last_ns=last_ns, continuation=continuation, on_frame=raw.take if raw else None, say=say
+        )
+        await asyncio.to_thread(market.prepare)
+        tap = Tap(
+            _header(plan), continuation.names() if continuation else None, continuation.rows if continuation else 0
+        )
+        await tap.open()
+        recorder = Recorder(
+            market,
+            RawLog(begun, raw) if raw else begun.log,
+            params=params,
+            clock=access.clock,
+            limits=Limits(end_ns, begun.folder),
+            head=head,
+            figures=RecordingFigures(continuation.conditions if continuation else (), say),
+            readers=tap,
+        )
+    except BaseException:
+        _give_up(begun)
+        raise
+    return Track(symbol, begun, market, recorder, tap, raw)
+
+
+async def _head_notes(job: Job, plan: MarketPlan, rest: AlpacaRest, say: Say) -> list[tuple[str, dict[str, Any]]]:
+    sessions_max = job.params.tape.profile_sessions_max
+    notes = await asyncio.to_thread(earlier_notes, job.root, plan.symbol, plan.session, sessions_max, say)
+    return notes or await asyncio.to_thread(notes_from_bars, plan, rest, sessions_max, say)
+
+
+def _header(plan: MarketPlan) -> dict[str, Any]:
+    label = ", not the NBBO" if plan.params.option_feed == "indicative" else ""
+    return {
+        "symbol": plan.symbol,
+        "session": plan.session.date.isoformat(),
+        "feeds": {"stock": f"alpaca {plan.params.feed}", "options": f"alpaca {plan.params.option_feed}{label}"},
+        # What a local exchange plays is not the market, whatever tape it plays from.
+        "synthetic": plan.access.is_rehearsal,
+        "source": {"made_by": "record", "rehearsal": plan.access.is_rehearsal},
+    }
+
+
+def _give_up(begun: Begun) -> None:
+    """Leave no folder behind that would look like a session; one that was there before stays."""
+    begun.log.abandon()
+    if begun.continuation is None:
+        shutil.rmtree(begun.folder, ignore_errors=True)
+
+
+def _saying(session: Session, symbol: str) -> Say:
+    def say(line: str) -> None:
+        session.job.say(f"{symbol}: {line}")
+        session.notifier.say(f"scalpcli record, {symbol}: {line}")
+
+    return say
+
+
+async def _record(session: Session, screen: Callable[[Session], contextlib.AbstractAsyncContextManager[None]]) -> None:
+    for track in session.tracks:
+        feeds = " and ".join(track.begun.header["feeds"].values())
+        verb = "goes on with" if track.begun.continuation else "records"
+        _saying(session, track.symbol)(f"{verb} {session.window.session.date} from {feeds}")
+    helpers = [asyncio.create_task(session.watch.run()), asyncio.create_task(_beat(session))]
+    try:
+        async with screen(session):
+            await asyncio.gather(*(track.recorder.run() for track in session.tracks))
+    finally:
+        for helper in helpers:
+            helper.cancel()
+        for track in session.tracks:
+            await track.tap.close()
+
+
+async def _beat(session: Session) -> None:
+    """Tell whoever watches, every `heartbeat_s`, while rows are written."""
+    params = session.job.params.record
+    while params.heartbeat_file or params.heartbeat_url:
+        if all(track.recorder.is_alive(ALIVE_S) for track in session.tracks):
+            if params.heartbeat_file:
+                with contextlib.suppress(OSError):
+                    Path(params.heartbeat_file).touch(mode=0o600)  # noqa: ASYNC240 - a touch is quick
+            if params.heartbeat_url:
+                await beat(params.heartbeat_url)
+        await asyncio.sleep(params.heartbeat_s)
+
+
+def _seal_all(session: Session) -> None:
+    job = session.job
+    is_over = job.access.clock.now_ns() >= session.window.end_ns
+    for track in session.tracks:
+        try:
+            track.tape = seal(
+                track.begun,
+                job.root,
+                job.params,
+                is_over=is_over and track.recorder.ended == UNTIL,
+                is_empty=not track.recorder.figures.market_rows,
+            )
+            seal_earlier(job.root, track.symbol, session.window.session, job.params, job.say)
+        except ScalpcliError as error:
+            track.recorder.failure = track.recorder.failure or error
+
+
+def _end_words(track: Track) -> str:
+    failure = track.recorder.failure
+    why = f"failed: {failure.found}" if failure else track.recorder.ended
+    return f"scalpcli record, {track.symbol}: ended ({why}), {track.recorder.figures.rows:,} rows"
+
+
+@contextlib.asynccontextmanager
+async def _signals(session: Session) -> AsyncIterator[None]:
+    loop = asyncio.get_running_loop()
+    meanings = {signal.SIGTERM: TERMINATED, signal.SIGINT: INTERRUPTED}
+    for number, reason in meanings.items():
+        loop.add_signal_handler(number, session.stop, reason)
+    try:
+        yield
+    finally:
+        for number in meanings:
+            loop.remove_signal_handler(number)
+
+
+@contextlib.asynccontextmanager
+async def _closing(notifier: Notifier) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        await notifier.close()
+
+
+def disk_words(session: Session) -> dict[str, float]:
+    """Megabytes recorded and gigabytes free, for the screen."""
+    folder = session.tracks[0].begun.folder
+    recorded = sum(bytes_of(track.begun.folder) for track in session.tracks)
+    return {"recorded_mb": recorded / 1e6, "free_gb": shutil.disk_usage(folder).free / 1e9}
