@@ -105,13 +105,13 @@ class Outlet:
     # --- faults
 
     def _shape(self, items: list[Item]) -> None:
+        """Do to each message what befalls it; those that nothing befalls go out together."""
         plain: list[Item] = []
         for item in items:
             scope = self._socket.scope
             reorder = self._faults.takes(FaultName.REORDER, scope)
             if reorder is not None:
-                self._send(plain)
-                plain = []
+                self._send_some(plain)
                 self._hold(item, reorder.window)
                 continue
             if self._held:
@@ -122,8 +122,7 @@ class Outlet:
                 self._copies.append((self._faults.chance.randint(0, duplicate.window), item))
             coalesce = self._faults.takes(FaultName.COALESCE, scope)
             if coalesce is not None:
-                self._send(plain)
-                plain = []
+                self._send_some(plain)
                 self._waiting.append(item)
                 self._waiting_size += len(item[1])
                 if len(self._waiting) >= coalesce.window:
@@ -131,10 +130,15 @@ class Outlet:
                 continue
             plain.append(item)
             if self._copies:
-                self._send(plain)
-                plain = []
+                self._send_some(plain)
                 self._send_copies()
-        self._send(plain)
+        self._send_some(plain)
+
+    def _send_some(self, items: list[Item]) -> None:
+        """Send what was collected and empty the list; nothing leaves what waits for company alone."""
+        if items:
+            self._send(items)
+            items.clear()
 
     def _hold(self, item: Item, window: int) -> None:
         if not self._held:
@@ -163,8 +167,7 @@ class Outlet:
         garbage = self._faults.takes(FaultName.GARBAGE, self._socket.scope)
         if garbage is None:
             return
-        self._send(before)
-        before.clear()
+        self._send_some(before)
         form = garbage.form or self._faults.chance.choice(FORMS)
         if form == "bytes":
             payload = self._faults.chance.randbytes(self._faults.chance.randint(1, 64))

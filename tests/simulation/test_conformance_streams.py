@@ -406,17 +406,17 @@ def test_the_trading_stream_takes_both_envelopes_and_both_encodings(tape, auth, 
 
     async def talk() -> list[Any]:
         headers = PACKED if packed else {}
-        async with LocalExchange(tape, keys=("one", "two")) as exchange:
-            async with client_of(
-                exchange.stream_url + "/stream", packed=packed, enter=False, headers=headers
-            ) as client:
-                await client.say(**auth)
-                first = await client.socket.recv()
-                assert isinstance(first, bytes)
-                await client.say(action="listen", data={"streams": ["trade_updates"]})
-                heard = [await client.hear()]
-                exchange.market.emit_order_event({"event": "new", "order": {"id": "1"}})
-                return [*heard, await client.hear()]
+        async with (
+            LocalExchange(tape, keys=("one", "two")) as exchange,
+            client_of(exchange.stream_url + "/stream", packed=packed, enter=False, headers=headers) as client,
+        ):
+            await client.say(**auth)
+            first = await client.socket.recv()
+            assert isinstance(first, bytes)
+            await client.say(action="listen", data={"streams": ["trade_updates"]})
+            heard = [await client.hear()]
+            exchange.market.emit_order_event({"event": "new", "order": {"id": "1"}})
+            return [*heard, await client.hear()]
 
     assert asyncio.run(talk()) == [
         {"stream": "listening", "data": {"streams": ["trade_updates"]}},
