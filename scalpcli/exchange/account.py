@@ -19,8 +19,6 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
 from scalpcli.core.view import Quote
 from scalpcli.exchange.activities import Activities
 from scalpcli.exchange.checks import (
@@ -31,7 +29,7 @@ from scalpcli.exchange.checks import (
     check_wash_trade,
     held_cash_e4,
 )
-from scalpcli.exchange.market import NONE, ServedMarket, quote_kind
+from scalpcli.exchange.market import NONE, ServedMarket
 from scalpcli.exchange.orders import (
     CANCELED,
     EXPIRED,
@@ -224,12 +222,8 @@ class SimulatedAccount:
             self._run_due(start, int(times[start]))
         watched = self._shown.instruments() | {order.instrument_id for order in self._open.values()}
         if watched:
-            quotes = [
-                self._market.rows_between(quote_kind(instrument_id), instrument_id, start, stop)
-                for instrument_id in watched
-            ]
-            for row in np.sort(np.concatenate(quotes)):
-                self._meet(int(row), int(times[row]))
+            for row in self._market.quotes_of(watched, start, stop):
+                self._meet(row, int(times[row]))
         self._close_when_due(int(times[stop - 1]))
 
     # --- what happens at the market

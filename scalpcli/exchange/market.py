@@ -9,7 +9,7 @@ The rows lie in memory, one array per column with an index per instrument: 69 by
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
@@ -47,6 +47,7 @@ NONE: Final = -1
 """In place of a row number: there is no such row."""
 NO_QUOTE: Final = Quote(0, 0, 0, 0, 0)
 AS_FAST_AS_POSSIBLE: Final = 0.0
+_FEW_ROWS: Final = 8
 
 
 class RowListener(Protocol):
@@ -142,7 +143,7 @@ class ServedMarket:
     def fold(self, columns: Columns, start: int, stop: int) -> None:
         """Note that rows `start` to `stop` of a block were served; the next ones of the tape, in its order.
 
-        Working orders meet the quotes among them. Without working orders this costs under 1 us.
+        Working orders meet the quotes among them. Without working orders this costs 1 us, however many rows.
         """
         if stop <= start:
             return
@@ -173,10 +174,20 @@ class ServedMarket:
         place = int(np.searchsorted(numbers, self.known if known is None else known))
         return int(numbers[place - 1]) if place else NONE
 
-    def rows_between(self, kind: int, instrument_id: int, start: int, stop: int) -> NDArray[Any]:
-        """Numbers of the rows of a kind and instrument from row `start` up to `stop`, ascending."""
-        numbers = self._index.rows_of(kind, instrument_id)
-        return numbers[slice(*np.searchsorted(numbers, (start, stop)))]
+    def quotes_of(self, instrument_ids: Collection[int], start: int, stop: int) -> list[int]:
+        """Numbers of the quote rows of some instruments from row `start` up to `stop`, ascending."""
+        columns = self.rows
+        if stop - start <= _FEW_ROWS:
+            # One look at each row is cheaper than a search for each instrument: 1.5 us against 6 for one row.
+            return [
+                row
+                for row in range(start, stop)
+                if columns["instrument_id"][row] in instrument_ids
+                and columns["kind"][row] == quote_kind(int(columns["instrument_id"][row]))
+            ]
+        parts = [self._index.rows_of(quote_kind(number), number) for number in instrument_ids]
+        found = np.concatenate([part[slice(*np.searchsorted(part, (start, stop)))] for part in parts])
+        return [int(row) for row in np.sort(found)]
 
     def history(self, kind: int, instrument_id: int, start_ns: int, end_ns: int) -> NDArray[Any]:
         """Numbers of the served rows of a kind and instrument that happened from `start_ns` to `end_ns`, both included.

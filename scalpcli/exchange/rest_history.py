@@ -152,6 +152,7 @@ class HistoryApi:
     def _query(self, request: Request, feeds: tuple[str, ...]) -> _Query:
         query = request.query_params
         now_ns = self._market.market_ns()
+        feed_given = "feed" in query
         feed = query.get("feed", feeds[0])
         if feed not in feeds:
             raise Refusal(400, f"invalid feed: {feed}")
@@ -160,10 +161,14 @@ class HistoryApi:
         end = query.get("end")
         end_ns = time_ns(end, "end", is_end=True) if end else _FOREVER_NS
         if feed == "sip" and not self._plan.has_sip:
-            if not end:
-                end_ns = now_ns - RECENT_NS
-            elif end_ns > now_ns - RECENT_NS:
+            if end and end_ns > now_ns - RECENT_NS:
                 raise Refusal(403, "subscription does not permit querying recent SIP data")
+            end_ns = min(end_ns, now_ns - RECENT_NS)
+        if feed == "opra" and not self._plan.has_opra and feed_given:
+            raise Refusal(403, "OPRA agreement is not signed")
+        if feeds is _OPTION_FEEDS and not self._plan.has_opra:
+            # Without a subscription prints of contracts come 15 minutes late.
+            end_ns = min(end_ns, now_ns - RECENT_NS)
         if end and start_ns > end_ns:
             raise Refusal(400, "end should not be before start")
         sort = query.get("sort", "asc")

@@ -416,6 +416,17 @@ def test_the_basic_plan_sees_no_recent_prints_of_all_exchanges(exchange):
     assert ask(exchange, "GET", "/v1beta1/options/snapshots/TSLA?feed=opra", plan=BASIC).status_code == 403
 
 
+def test_the_basic_plan_sees_prints_of_contracts_late(exchange):
+    """15 minutes, without being told."""
+    path = f"/v1beta1/options/trades?symbols={CALL}&start=2026-11-20&limit=10000"
+
+    basic = ask(exchange, "GET", path, plan=BASIC).json()["trades"][CALL]
+    plus = ask(exchange, "GET", path).json()["trades"][CALL]
+
+    assert 0 < len(basic) < len(plus)
+    assert time_ns(basic[-1]["t"], "t") <= exchange.market.served_ns - 900 * NS_PER_S
+
+
 @pytest.mark.parametrize(
     "path",
     [
