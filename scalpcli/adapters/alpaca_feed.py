@@ -123,7 +123,8 @@ class AlpacaFeed:
         self._greeks_s = greeks_s
         self._backfill_wait_s = backfill_wait_s
         self._spans: asyncio.Queue[tuple[int, int, int]] = asyncio.Queue(_SPANS_WAITING_MAX)
-        self._rates_at_s = 0.0
+        self._rates_at_ns = now_ns()
+        self._speed = speed
         self._rates_rows: dict[str, int] = {}
         common: dict[str, Any] = {
             "aggregator": aggregator,
@@ -280,11 +281,11 @@ class AlpacaFeed:
 
     def status(self) -> dict[str, Any]:
         """For the live screen: rows a second since the last call, lag, streams, gaps and counters."""
-        now_s = asyncio.get_running_loop().time()
+        now_ns = self._now_ns()
         counters = self._aggregator.counters()
-        elapsed_s = now_s - self._rates_at_s
+        elapsed_s = max(now_ns - self._rates_at_ns, 1) / NS_PER_S / self._speed
         rates = {name: (count - self._rates_rows.get(name, 0)) / elapsed_s for name, count in counters["rows"].items()}
-        self._rates_at_s, self._rates_rows = now_s, counters["rows"]
+        self._rates_at_ns, self._rates_rows = now_ns, counters["rows"]
         return counters | {
             "rows_per_s": rates,
             "open_gaps": self._aggregator.open_gaps,

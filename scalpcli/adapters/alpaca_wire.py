@@ -41,7 +41,7 @@ class _StockTrade(_Message, tag="t"):
     conditions: tuple[str, ...] | None = field(name="c", default=())
 
 
-class _Quote(_Message, tag=False):
+class _Quote(_Message):
     symbol: str = field(name="S")
     time: Ext = field(name="t")
     bid: float = field(name="bp")
