@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -87,6 +88,22 @@ class Judgement:
     is_tape_delta: NDArray[np.bool_]
     theta: NDArray[np.float64]
     """Per year, 1/10000 USD a share."""
+    failures: Mapping[str, NDArray[np.bool_]]
+    """By gate, in `GATE_ORDER`: which contracts it refuses, whatever the gates before it say."""
+    forward_e4: float
+    """Forward of the expiry; nan without a price of the underlying."""
+    years: float
+    """Time to the contracts' close."""
+
+
+@dataclass(frozen=True, slots=True)
+class GateVerdict:
+    """One gate's word on one contract; value and limit in the unit of the gate's setting, `None` = unknown."""
+
+    gate: str
+    value: float | None
+    limit: float
+    passed: bool
 
 
 @dataclass(slots=True)
@@ -141,12 +158,13 @@ class OptionSelector:
         with np.errstate(divide="ignore", invalid="ignore"):
             spread_pct = np.where(is_valid, (ask - bid) * 200.0 / (ask + bid), math.nan)
         iv, delta, _, theta, _ = expiry.outputs
-        self.hot.chain_greeks(
+        years = years_to_close(t_ns, expiry.close_ns, self.params.selection.time_to_expiry_s_min)
+        forward_e4 = self.hot.chain_greeks(
             np.where(priced, bid, math.nan),
             np.where(priced, ask, math.nan),
             expiry.strike,
             expiry.is_call,
-            years_to_close(t_ns, expiry.close_ns, self.params.selection.time_to_expiry_s_min),
+            years,
             view.spot_e4,
             self.params.selection.risk_free_rate,
             self.params.selection.forward_strikes,
@@ -154,8 +172,11 @@ class OptionSelector:
             *expiry.outputs,
         )
         used_delta, is_tape = self._deltas(expiry, delta, t_ns)
-        verdict = self._verdicts(expiry, quotes, spread_pct, is_valid, is_fresh, used_delta)
-        return Judgement(expiry, verdict, quotes, spread_pct, age_ns, iv, used_delta, is_tape, theta)
+        failures = self._failures(expiry, quotes, spread_pct, is_valid, is_fresh, used_delta)
+        verdict = np.select([failures[gate] for gate in GATE_ORDER], GATE_ORDER, PASSED)
+        return Judgement(
+            expiry, verdict, quotes, spread_pct, age_ns, iv, used_delta, is_tape, theta, failures, forward_e4, years
+        )
 
     def _deltas(
         self, expiry: Expiry, computed: NDArray[np.float64], t_ns: int
@@ -167,14 +188,14 @@ class OptionSelector:
         missing = math.nan if source == "tape" else computed
         return np.where(is_tape, expiry.tape_delta, missing), is_tape
 
-    def _verdicts(
+    def _failures(
         self, expiry: Expiry, quotes: Any, spread_pct: Any, is_valid: Any, is_fresh: Any, delta: Any
-    ) -> NDArray[Any]:
+    ) -> dict[str, NDArray[np.bool_]]:
         scalp, gates, selection = self.params.scalp, self.params.gates, self.params.selection
         by_volume = selection.min_volume_today > 0
         # Unknown (nan) fails every comparison below, so it never passes.
         with np.errstate(invalid="ignore"):
-            failures = {
+            return {
                 "option_quote": ~is_valid,
                 "option_quote_age": ~is_fresh,
                 "option_halt": quotes.halted != 0,
@@ -185,7 +206,12 @@ class OptionSelector:
                 "price": quotes.ask_e4 > round(scalp.max_contract_price * E4_PER_USD),
                 "delta": ~((np.abs(delta) >= selection.delta_min) & (np.abs(delta) <= selection.delta_max)),
             }
-        return np.select([failures[gate] for gate in GATE_ORDER], GATE_ORDER, PASSED)
+
+    def explain(self, judged: Judgement, row: int) -> list[GateVerdict]:
+        """Every gate's word on one contract, in `GATE_ORDER`."""
+        return [
+            GateVerdict(gate, *self._numbers(judged, row, gate), not judged.failures[gate][row]) for gate in GATE_ORDER
+        ]
 
     def select(self, right: int, t_ns: int, view: MarketView) -> Selection | Refused:
         """The contract of one side to buy at `t_ns`, or what keeps the nearest one out.
@@ -205,8 +231,11 @@ class OptionSelector:
         return nearest or Refused("no_contract", False, 0.0, 1.0, detail)
 
     def _chosen(self, judged: Judgement, passed: NDArray[np.intp]) -> Selection:
-        rows = sorted(passed, key=lambda row: self._rank(judged, int(row)))
-        row = int(rows[0])
+        rows = sorted(passed, key=lambda row: self.rank(judged, int(row)))
+        return self.selection_of(judged, int(rows[0]), len(passed))
+
+    def selection_of(self, judged: Judgement, row: int, eligible: int) -> Selection:
+        """One contract and what is known of it, as if it were chosen among `eligible` ones."""
         instrument = self.instruments[int(judged.expiry.ids[row])]
         quote = judged.quotes[row]
         interest = judged.expiry.open_interest[row]
@@ -221,10 +250,11 @@ class OptionSelector:
             iv=float(judged.iv[row]),
             theta_per_minute_e4=theta_per_minute(float(judged.theta[row])),
             open_interest=None if math.isnan(interest) else int(interest),
-            eligible=len(passed),
+            eligible=eligible,
         )
 
-    def _rank(self, judged: Judgement, row: int) -> tuple[float, float, float, str]:
+    def rank(self, judged: Judgement, row: int) -> tuple[float, float, float, str]:
+        """Sort key of one contract within its expiry: the least comes first; nan where its delta is unknown."""
         interest = float(judged.expiry.open_interest[row])
         return (
             abs(abs(float(judged.delta[row])) - self.params.scalp.target_delta),
@@ -242,7 +272,7 @@ class OptionSelector:
         if not len(rows):
             return None
         if known:
-            row = min(known, key=lambda candidate: self._rank(judged, candidate))
+            row = min(known, key=lambda candidate: self.rank(judged, candidate))
         elif spot_e4 > 0.0:
             row = min((int(row) for row in rows), key=lambda each: abs(float(judged.expiry.strike[each]) - spot_e4))
         else:
