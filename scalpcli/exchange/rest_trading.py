@@ -112,12 +112,10 @@ class TradingApi:
         """What the user may set; nothing can be changed here."""
         return JSONResponse(
             {
-                "dtbp_check": "entry",
                 "fractional_trading": False,
                 "max_margin_multiplier": "1",
                 "max_options_trading_level": self._account.rules.options_level,
                 "no_shorting": True,
-                "pdt_check": "entry",
                 "ptp_no_exception_entry": False,
                 "suspend_trade": False,
                 "trade_confirm_email": "none",

@@ -28,7 +28,16 @@ from alpaca.data.requests import (
 )
 from alpaca.data.timeframe import TimeFrame
 from alpaca.trading.client import TradingClient
-from alpaca.trading.enums import AccountStatus, OrderSide, OrderStatus, PositionIntent, QueryOrderStatus, TimeInForce
+from alpaca.trading.enums import (
+    AccountStatus,
+    OrderSide,
+    OrderStatus,
+    PositionIntent,
+    QueryOrderStatus,
+    TimeInForce,
+    TradeEvent,
+)
+from alpaca.trading.models import TradeUpdate
 from alpaca.trading.requests import (
     ClosePositionRequest,
     GetCalendarRequest,
@@ -130,6 +139,14 @@ def test_account_and_clock_are_understood(asking):
     assert clock.timestamp.date() == dt.date(2026, 11, 20)
     assert clock.next_close.isoformat() == "2026-11-20T16:00:00-05:00"
     assert clock.next_open.isoformat() == "2026-11-23T09:30:00-05:00"
+
+
+def test_settings_and_curve_are_understood(asking):
+    """Nothing may be sold short; the curve has the start and now."""
+    history = asking.get_portfolio_history()
+
+    assert asking.get_account_configurations().no_shorting
+    assert (history.base_value, history.equity) == (100_000.0, [100_000.0, 100_000.0])
 
 
 def test_the_calendar_knows_half_days_and_holidays(asking):
@@ -287,6 +304,8 @@ def test_an_order_fills_becomes_a_position_and_is_closed(traded, trading):
     activities = trading.get("/account/activities/FILL")
     assert [(entry["side"], entry["qty"]) for entry in activities] == [("sell", "2"), ("buy", "2")]
     assert traded.events == ["new", "fill", "new", "fill"]
+    told = TradeUpdate(**traded.told[1])
+    assert (told.event, told.qty, told.position_qty, told.order.id) == (TradeEvent.FILL, 2.0, 2.0, taken.id)
 
 
 def test_a_resting_order_is_replaced_and_cancelled(traded, trading):

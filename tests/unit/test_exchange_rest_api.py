@@ -242,6 +242,43 @@ def test_exercise_needs_a_position(exchange):
     assert ask(exchange, "POST", "/v2/positions/NONE/do-not-exercise").status_code == 422
 
 
+def test_activities_are_filtered_and_paged(tmp_path):
+    """Newest first; a page continues after the entry its token names."""
+    exchange = exchange_of(tmp_path, [option_quote(1, 20_000, 20_500)])
+    exchange.serve_all()
+    for number in range(3):
+        exchange.order(qty=str(number + 1), client_order_id=str(number))
+
+    def quantities(query: str) -> list[str]:
+        return [entry["qty"] for entry in ask(exchange, "GET", f"/v2/account/activities{query}").json()]
+
+    first = ask(exchange, "GET", "/v2/account/activities?page_size=1").json()[0]
+    assert quantities("") == ["3", "2", "1"]
+    assert quantities("?direction=asc") == ["1", "2", "3"]
+    assert quantities(f"?page_size=1&page_token={first['id']}") == ["2"]
+    assert quantities("/FILL?date=2026-11-20") == ["3", "2", "1"]
+    assert quantities("?activity_types=OPEXP,OPASN") == []
+    assert quantities("?after=2026-11-21") == []
+    assert ask(exchange, "GET", "/v2/account/activities?page_token=none").status_code == 422
+
+
+def test_the_clock_before_the_open_and_on_a_day_without_session(exchange):
+    """Closed, with the next opening and closing."""
+    exchange.market.set_clock(OPEN - NS_PER_S)
+    before = ask(exchange, "GET", "/v2/clock").json()
+    exchange.market.set_clock(OPEN + 24 * 3600 * NS_PER_S)
+    saturday = ask(exchange, "GET", "/v2/clock").json()
+
+    assert before == {
+        "timestamp": "2026-11-20T09:29:59-05:00",
+        "is_open": False,
+        "next_open": "2026-11-20T09:30:00-05:00",
+        "next_close": "2026-11-20T16:00:00-05:00",
+    }
+    assert (saturday["is_open"], saturday["next_open"]) == (False, "2026-11-23T09:30:00-05:00")
+    assert saturday["next_close"] == "2026-11-23T16:00:00-05:00"
+
+
 # --- contracts and chain
 
 
