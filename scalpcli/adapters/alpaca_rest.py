@@ -40,6 +40,10 @@ _TEXT_MAX: Final = 300
 Page = Mapping[str, Any]
 
 
+class NotKnown(DataError):
+    """Alpaca does not have what was asked for: a symbol, a contract, a last print."""
+
+
 class AlpacaRest:
     """Alpaca's requests; safe to call from several threads.
 
@@ -255,7 +259,7 @@ class AlpacaRest:
         if failure.status in (402, 403):
             return CredentialsError(f"Alpaca refuses: {reason}", place=place, hint=_permission_hint(reason))
         if failure.status == 404:
-            return DataError(f"Alpaca does not know it: {reason}", place=place, hint="check symbol and day")
+            return NotKnown(f"Alpaca does not know it: {reason}", place=place, hint="check symbol and day")
         if failure.may_pass:
             times = f"{tries} tries" if tries > 1 else "one try"
             hint = "see https://status.alpaca.markets, check the network, and start again"

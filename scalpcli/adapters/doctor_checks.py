@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from scalpcli.adapters.alpaca_rest import AlpacaRest, Page
+from scalpcli.adapters.alpaca_rest import AlpacaRest, NotKnown, Page
 from scalpcli.adapters.alpaca_time import iso_to_ns
 from scalpcli.adapters.contracts import fetch_contracts, look_ahead_days
 from scalpcli.adapters.orats import Orats
@@ -159,7 +159,11 @@ class AlpacaDoctor:
         return Finding("calendar", Verdict.PASS, f"agrees with Alpaca's until {last}; it ends on {LAST_DATE}")
 
     def _stock_feed(self) -> Finding:
-        trade = self.rest.latest_trade(self.symbol, self.record.feed)
+        try:
+            trade = self.rest.latest_trade(self.symbol, self.record.feed)
+        except NotKnown:
+            # Before the first print of a rehearsal; an unknown symbol has no contracts either, and fails there.
+            trade = {}
         if not trade:
             return Finding(
                 "stock feed", Verdict.WARN, f"{self.record.feed} has no print of {self.symbol}", "check the symbol"
@@ -245,7 +249,8 @@ def clock_finding(offset_ms: float, answer_ms: float) -> Finding:
     """What an offset of this machine's clock means; positive is ahead of the market."""
     size = abs(offset_ms)
     if size <= CLOCK_WARN_MS:
-        return Finding("clock", Verdict.PASS, f"within {max(size, answer_ms):,.0f} ms of Alpaca's")
+        found = f"{size:,.0f} ms from Alpaca's, as far as an answer of {answer_ms:,.0f} ms can tell"
+        return Finding("clock", Verdict.PASS, found)
     word = "ahead of" if offset_ms > 0 else "behind"
     verdict = Verdict.WARN if size <= CLOCK_FAIL_MS else Verdict.FAIL
     found = f"{size:,.0f} ms {word} Alpaca's, limit {CLOCK_WARN_MS:g}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scalpcli.cli import record_repair, record_tap
+from scalpcli.cli import record_audit, record_backfill, record_repair, record_tap
 from scalpcli.cli.options import ConfigFiles, Format, FormatOption, Json, Overrides, Quiet, Verbose, chosen_format
 from scalpcli.cli.shell import new_app
 from scalpcli.errors import Interrupted, UsageError
@@ -27,6 +27,8 @@ app = new_app("Record the session: stock and near-money options, to a tape", exa
 app.info.no_args_is_help = False
 app.command("tap", epilog=record_tap.EXAMPLE)(record_tap.tap)
 app.command("repair", epilog=record_repair.EXAMPLE)(record_repair.repair)
+app.command("backfill", epilog=record_backfill.EXAMPLE)(record_backfill.backfill)
+app.command("audit", epilog=record_audit.EXAMPLE)(record_audit.audit)
 
 
 class StockFeed(StrEnum):

@@ -14,7 +14,7 @@ from scalpcli.errors import CheckFailed, DataError
 if TYPE_CHECKING:
     from scalpcli.adapters.audit import Minute
 
-EXAMPLE = "scalpcli record audit tapes/TSLA/2026-11-20 --require 99.9"
+EXAMPLE = "Example: scalpcli record audit tapes/TSLA/2026-11-20 --require 99.9"
 
 
 def audit(

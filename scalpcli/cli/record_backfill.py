@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from scalpcli.model.params import Params
     from scalpcli.model.session import Session
 
-EXAMPLE = "scalpcli record backfill 2026-11-19 2026-11-20 --symbol TSLA"
+EXAMPLE = "Example: scalpcli record backfill 2026-11-19 2026-11-20 --symbol TSLA"
 
 
 class OptionQuotes(StrEnum):

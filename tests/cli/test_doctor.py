@@ -146,6 +146,7 @@ def test_a_table_shows_verdict_and_what_to_do(capsys):
             3,
         ),
         ({"/v2/stocks/TSLA/trades/latest": {}}, "stock feed", "warn", "no print of TSLA", 0),
+        ({"/v2/stocks/TSLA/trades/latest": (404, {})}, "stock feed", "warn", "no print of TSLA", 0),
         ({"/v2/options/contracts": {"option_contracts": []}}, "expiries", "fail", "no contract of TSLA expires", 4),
         (
             {"/v1beta1/options/quotes/latest": (403, {"message": "OPRA agreement is not signed"})},
