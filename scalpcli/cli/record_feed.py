@@ -7,6 +7,7 @@ Decides which callables the feed gets and when the contracts are chosen anew. Le
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -27,7 +28,7 @@ from scalpcli.adapters.contracts import (
 )
 from scalpcli.adapters.orats import Orats
 from scalpcli.cli.alpaca_access import Access
-from scalpcli.errors import ScalpcliError
+from scalpcli.errors import DataError, ScalpcliError
 from scalpcli.model.block import Block
 from scalpcli.model.params import RecordParams
 from scalpcli.model.row import LAST, OPTION_TRADE, STOCK_QUOTE, STOCK_TRADE
@@ -63,6 +64,7 @@ class RecordedMarket:
         continuation: Where the recording ended before.
         on_frame: Takes raw frames.
         say: Takes words for people.
+        close_e4: Close of the session before, 1/10000 USD; 0 = not known.
 
     Raises:
         DataError: on `prepare`: no contract expires on a wanted day.
@@ -77,11 +79,13 @@ class RecordedMarket:
         continuation: Continuation | None,
         on_frame: Callable[[str, int, bytes], None] | None,
         say: Say,
+        close_e4: int = 0,
     ) -> None:
         self._plan = plan
         self._rest = rest
         self._say = say
         self._spot_e4 = 0
+        self._close_e4 = close_e4
         self._known = continuation.instruments if continuation else ()
         self._contracts: ContractsPlan | None = None
         access, params, session = plan.access, plan.params, plan.session
@@ -142,9 +146,10 @@ class RecordedMarket:
         )
         for days in self._contracts.missing_dte:
             self._say(f"no contract of {plan.symbol} expires {f'in {days} days' if days else 'today'}")
-        told = self._rest.latest_trade(plan.symbol, params.feed)
-        if told.get("p"):
-            self._spot_e4 = usd_to_e4(float(told["p"]))
+        with contextlib.suppress(DataError):
+            # Before the first print of a day there may be none to tell.
+            told = self._rest.latest_trade(plan.symbol, params.feed)
+            self._spot_e4 = usd_to_e4(float(told.get("p") or 0.0))
 
     async def run(self) -> None:
         """Stream, and choose the contracts anew as the stock moves, until cancelled."""
@@ -174,15 +179,24 @@ class RecordedMarket:
 
     async def _recentre(self) -> None:
         assert self._contracts is not None
+        told = ""
         while True:
-            if self._spot_e4:
-                choice = self._contracts.choose(self._spot_e4)
-                if choice.add or not self._feed.streamed_contracts:
-                    await self._feed.set_contracts(list(self._contracts.chosen.values()))
-                words = describe_left_out(choice)
-                if words:
-                    self._say(words)
+            choice = self._contracts.choose(self._spot_e4 or self._guess_e4())
+            if choice.add or not self._feed.streamed_contracts:
+                await self._feed.set_contracts(list(self._contracts.chosen.values()))
+            words = describe_left_out(choice)
+            if words and words != told:
+                self._say(words)
+            told = words
             await asyncio.sleep(self._plan.params.recentre_s if self._spot_e4 else _FIRST_LOOK_S)
+
+    def _guess_e4(self) -> int:
+        """Where the money may be before any print tells: the last close, else the middle of the listed strikes."""
+        if self._close_e4:
+            return self._close_e4
+        assert self._contracts is not None
+        strikes = sorted(contract.strike_e4 for contract in self._contracts.available)
+        return strikes[len(strikes) // 2]
 
     async def _backfill(self, kind: int, since_ns: int, until_ns: int) -> Iterable[PastTrade | PastQuote]:
         return await asyncio.to_thread(self._history, kind, since_ns, until_ns)

@@ -21,6 +21,7 @@ from scalpcli.adapters.notify import Notifier, beat
 from scalpcli.cli.alpaca_access import Access
 from scalpcli.cli.record_feed import MarketPlan, RecordedMarket, notes_from_bars
 from scalpcli.errors import ScalpcliError
+from scalpcli.model.note import PREVIOUS_LEVELS
 from scalpcli.model.params import Params
 from scalpcli.runtime.lock import Owner, RecorderLock
 from scalpcli.runtime.raw_frames import RawFrames
@@ -38,7 +39,7 @@ from scalpcli.runtime.recording import (
     seal_earlier,
     symbol_folder,
 )
-from scalpcli.runtime.tap import Tap
+from scalpcli.runtime.tap import Tap, remove_leftover
 
 ALIVE_S: Final = 10.0
 """Seconds without a finished write after which the heartbeat stops."""
@@ -149,6 +150,8 @@ async def run(job: Job, screen: Callable[[Session], contextlib.AbstractAsyncCont
             symbol: locks.enter_context(RecorderLock(symbol_folder(job.root, symbol), symbol, feed))
             for symbol in job.symbols
         }
+        for lock in held.values():
+            remove_leftover(lock.previous.tap)
         return await _run_locked(job, held, screen)
 
 
@@ -218,7 +221,8 @@ async def _open(session: Session, symbol: str, rest: AlpacaRest, end_ns: int) ->
     begun = await asyncio.to_thread(begin, job.root, session.window.session, params, _header(plan))
     try:
         say = _saying(session, symbol)
-        head = () if begun.continuation else head_block(await _head_notes(job, plan, rest, say), access.clock.now_ns())
+        notes = [] if begun.continuation else await _head_notes(job, plan, rest, say)
+        head = head_block(notes, access.clock.now_ns())
         continuation = begun.continuation
         last_ns = max(
             continuation.last_ts_recv_ns if continuation else 0,
@@ -227,7 +231,13 @@ async def _open(session: Session, symbol: str, rest: AlpacaRest, end_ns: int) ->
         )
         raw = RawFrames(symbol_folder(job.root, symbol) / f"{plan.session.date}.raw") if params.raw else None
         market = RecordedMarket(
-            plan, rest, last_ns=last_ns, continuation=continuation, on_frame=raw.take if raw else None, say=say
+            plan,
+            rest,
+            last_ns=last_ns,
+            continuation=continuation,
+            on_frame=raw.take if raw else None,
+            say=say,
+            close_e4=next((body["close_e4"] for kind, body in notes if kind == PREVIOUS_LEVELS), 0),
         )
         await asyncio.to_thread(market.prepare)
         tap = Tap(

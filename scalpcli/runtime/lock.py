@@ -67,6 +67,8 @@ class RecorderLock:
         self._symbol = symbol
         self._feed = feed
         self._lock = FileLock(_lock_path(folder, feed), mode=0o600)
+        self.previous = Owner()
+        """Who held it before and did not give it back: it was killed."""
 
     def __enter__(self) -> Self:
         try:
@@ -80,6 +82,7 @@ class RecorderLock:
                 place=f"`{self._folder}`",
                 hint="name a folder that may be written with `--out`",
             ) from None
+        self.previous = read_owner(self._folder, self._feed)
         self.tell(Owner(os.getpid()))
         return self
 

@@ -50,6 +50,7 @@ _FRAME_BYTES_MAX: Final = 64 << 20
 _PROCESS: Final = 1
 # The level is low: rows cross one machine once, and the event loop packs them.
 _LEVEL: Final = 1
+_FOLDER_PREFIX: Final = "scalpcli-tap-"
 _RUNTIME_VARIABLE: Final = "XDG_RUNTIME_DIR"
 
 
@@ -98,7 +99,7 @@ class Tap:
             DataError: no folder for the socket can be made.
         """
         try:
-            self._folder = Path(tempfile.mkdtemp(prefix="scalpcli-tap-", dir=_runtime_folder()))
+            self._folder = Path(tempfile.mkdtemp(prefix=_FOLDER_PREFIX, dir=_runtime_folder()))
             self._server = await asyncio.start_unix_server(self._serve, self.path)
             _protect(Path(self.path))
         except OSError as error:
@@ -260,6 +261,13 @@ class TapReader:
         except (asyncio.IncompleteReadError, ConnectionError):
             return None
         return header.kind, self._decompress(payload), header.rows, header.first_row
+
+
+def remove_leftover(path: str) -> None:
+    """Remove the socket that a killed recorder left, and its folder."""
+    folder = Path(path).parent
+    if folder.name.startswith(_FOLDER_PREFIX):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _protect(path: Path) -> None:

@@ -58,8 +58,9 @@ def test_the_lock_of_a_killed_recorder_is_free(tmp_path, holder):
     holder.kill()
     holder.wait()
 
-    with RecorderLock(tmp_path / "TSLA", "TSLA", "sip"):
+    with RecorderLock(tmp_path / "TSLA", "TSLA", "sip") as lock:
         assert read_owner(tmp_path / "TSLA", "sip").pid == os.getpid()
+        assert lock.previous.pid == holder.pid
 
 
 def test_the_owner_says_where_its_tap_listens_to_its_user_alone(tmp_path):
