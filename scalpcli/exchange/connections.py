@@ -87,11 +87,6 @@ class Socket:
             self.is_live = False
             self._log.event("connection_end", connection=self.number, why=why)
 
-    async def close(self, why: str, code: int = 1000) -> None:
-        """Close as a server does that has said why."""
-        self.end(why)
-        await self.connection.close(code)
-
     # --- faults
 
     def drop(self, hold_s: float) -> None:

@@ -157,7 +157,7 @@ class Serving:
         await asyncio.sleep(0)
         if not self._is_unpaced:
             return
-        for client in list(self._streams.connections.values()):
+        for client in [client for client in self._streams.connections.values() if client.is_open]:
             try:
                 async with asyncio.timeout(_STUCK_S):
                     await client.connection.drain()

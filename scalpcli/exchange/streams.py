@@ -37,6 +37,7 @@ DATA_PATHS: Final = {
 """Path -> its service."""
 _PAID_PATHS: Final = {"/v2/sip": "has_sip", "/v1beta1/opra": "has_opra"}
 _POLICY_VIOLATION: Final = 1008
+_LAST_WORDS_S: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,8 @@ class DataConnection(Socket):
         """Say 407, which may not arrive, and cut the connection."""
         self.say(error_message(SLOW_CLIENT))
         self.end("slow client")
-        self.connection.transport.close()
+        # It may never take what waits for it; it gets a moment to.
+        asyncio.get_running_loop().call_later(_LAST_WORDS_S, self.connection.transport.abort)
 
 
 class DataStreams:

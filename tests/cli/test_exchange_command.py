@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-import urllib.request
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -76,11 +76,11 @@ def test_a_client_reaches_what_the_first_line_says_and_the_last_line_counts(tape
 
 def test_a_client_finds_the_exchanges_clock(tape):
     """`GET /rehearsal` is what a recorder follows."""
-    with (
-        running(tape, "--speed", "60") as (_process, ready),
-        urllib.request.urlopen(ready["rest"] + "/rehearsal") as answer,
-    ):
-        body = json.load(answer)
+    with running(tape, "--speed", "60") as (_process, ready):
+        connection = http.client.HTTPConnection(ready["rest"].removeprefix("http://"), timeout=WAIT_S)
+        connection.request("GET", "/rehearsal")
+        body = json.load(connection.getresponse())
+        connection.close()
 
     assert body["speed"] == 60.0
     assert body["stream_url"] == ready["streams"]

@@ -10,6 +10,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgpack
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
@@ -20,6 +21,7 @@ from scalpcli.exchange.faults import FaultEngine
 from scalpcli.exchange.local import LocalExchange
 from scalpcli.exchange.messages import Wire
 from scalpcli.exchange.outlet import WAITING_BYTES_MAX, Outlet
+from scalpcli.exchange.serving import ServingRules
 from scalpcli.exchange.serving_log import ServingLog
 from tests.exchange_samples import ALL_STOCK, STOCK_KINDS, Client, client_of, expected, make_tape, own_pair, rows_of
 from tests.tape_samples import OPEN, SESSION
@@ -378,6 +380,8 @@ def test_the_log_writes_lines():
 
 # --- over a real socket
 
+REST_EVENTS = ("answer_lost", "request_refused")
+
 
 @pytest.fixture(scope="module")
 def tape(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -424,7 +428,7 @@ def test_what_a_client_hears_is_what_the_log_says_was_sent(tape, flag):
     async def run() -> tuple[list[list[Any]], ServingLog]:
         connections: list[list[Any]] = []
         script = read_script(None, [flag], SESSION)
-        async with LocalExchange(tape, speed=6000.0, faults=script) as exchange:
+        async with LocalExchange(tape, speed=12_000.0, faults=script) as exchange:
             await hear_until_end(exchange, connections)
             return connections, exchange.log
 
@@ -479,7 +483,7 @@ def test_a_cut_connection_may_still_count_as_open(tape):
 
     async def talk() -> list[int]:
         found = []
-        async with LocalExchange(tape, speed=6000.0, faults=script) as exchange:
+        async with LocalExchange(tape, speed=12_000.0, faults=script) as exchange:
             async with client_of(exchange.stream_url + "/v2/sip") as client:
                 await client.ask(**ALL_STOCK)
                 with pytest.raises(ConnectionClosed):
@@ -499,7 +503,7 @@ def test_a_halt_is_announced_and_its_trades_are_lost(tape):
     script = read_script(None, ["halt=stock,after_messages=200,duration_s=0.2"], SESSION)
 
     async def listen() -> tuple[list[Any], ServingLog]:
-        async with LocalExchange(tape, speed=6000.0, faults=script) as exchange:
+        async with LocalExchange(tape, speed=12_000.0, faults=script) as exchange:
             connections: list[list[Any]] = []
             await hear_until_end(exchange, connections)
             return connections[0], exchange.log
@@ -531,3 +535,24 @@ def test_a_lost_update_is_lost_and_the_next_one_comes(tape):
                 return await client.hear()
 
     assert asyncio.run(listen())["data"]["event"] == "fill"
+
+
+def test_an_order_is_accepted_although_its_answer_is_lost(tape):
+    """504 comes back, the order is there; a request that is refused before is not carried out."""
+    script = read_script(None, ["lose_answer=rest", "refuse=rest,code=429,path=/v2/clock"], SESSION)
+    rules = ServingRules(wait_for=0)
+
+    async def ask() -> tuple[list[int], list[str]]:
+        async with LocalExchange(tape, faults=script, speed=0, serving=rules) as exchange:
+            await exchange.wait_end()
+            headers = {"APCA-API-KEY-ID": own_pair()["key"], "APCA-API-SECRET-KEY": own_pair()["secret"]}
+            async with httpx.AsyncClient(base_url=exchange.rest_url, headers=headers, trust_env=False) as client:
+                order = {"symbol": exchange.market.instruments[1].symbol, "qty": "1", "side": "buy", "type": "limit"}
+                order |= {"time_in_force": "day", "limit_price": "0.01", "client_order_id": "lost-1"}
+                answers = [await client.post("/v2/orders", json=order)]
+                answers += [await client.get("/v2/clock") for _ in range(2)]
+                found = await client.get("/v2/orders:by_client_order_id", params={"client_order_id": "lost-1"})
+                events = [event["event"] for event in exchange.log.events if event["event"] in REST_EVENTS]
+                return [answer.status_code for answer in (*answers, found)], events
+
+    assert asyncio.run(ask()) == ([504, 429, 200, 200], ["answer_lost", "request_refused"])
