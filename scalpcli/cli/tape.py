@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scalpcli.cli import tape_import, tape_synth
+from scalpcli.cli import tape_import, tape_prune, tape_synth
 from scalpcli.cli.options import Format, FormatOption, Json, Quiet, Verbose, chosen_format
 from scalpcli.cli.shell import new_app
 from scalpcli.errors import DataError, ScalpcliError
@@ -24,6 +24,7 @@ app = new_app(
 )
 app.command("import", epilog=tape_import.EPILOG)(tape_import.import_)
 app.command("synth", epilog=tape_synth.EXAMPLE)(tape_synth.synth)
+app.command("prune", epilog=tape_prune.EPILOG)(tape_prune.prune)
 
 
 class KindName(StrEnum):

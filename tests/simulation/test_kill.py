@@ -63,7 +63,7 @@ def write_until_killed(folder: Path, policy: str) -> None:
     first = continuation.rows // BLOCK_ROWS if continuation else 0
     # Names of a block whose rows were torn away are known already.
     known = len(continuation.instruments) if continuation else 0
-    params = RecordParams(fsync=policy, fsync_s=0.02, segment_minutes=0.001)
+    params = RecordParams(fsync=policy, fsync_s=0.02, segment_minutes=0.0001)
     writer = SegmentWriter(folder, params, HEADER, continuation=continuation)
     for number in range(first, BLOCKS_MAX):
         block = block_number(number)
