@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import httpx
 import tape_samples
 
 from scalpcli.exchange.account import SimulatedAccount
@@ -22,6 +23,7 @@ from scalpcli.runtime.tape import Tape
 EXAMPLE_TAPES = Path(__file__).resolve().parents[1] / "examples" / "tapes"
 CALL = tape_samples.CALL
 PUT = tape_samples.PUT
+KEYS = {"APCA-API-KEY-ID": "any", "APCA-API-SECRET-KEY": "pair"}
 
 
 def option_quote(at_s: float, bid_e4: int, ask_e4: int, **values: Any) -> dict[str, int]:
@@ -99,3 +101,16 @@ class ServedExchange(Exchange):
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
+
+
+def ask(exchange: Exchange, method: str, path: str, *, headers=None, body=None, **app) -> httpx.Response:
+    """One request, answered by the app itself."""
+
+    async def answer() -> httpx.Response:
+        transport = httpx.ASGITransport(rest_app(exchange.market, exchange.account, **app))
+        async with httpx.AsyncClient(transport=transport, base_url="http://exchange") as client:
+            response = await client.request(method, path, headers=KEYS if headers is None else headers, json=body)
+            await asyncio.sleep(0)
+            return response
+
+    return asyncio.run(answer())
