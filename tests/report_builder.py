@@ -20,6 +20,7 @@ from scalpcli.runtime.journal import EQUITY_COLUMNS, TRADE_COLUMNS
 from scalpcli.units import NS_PER_S, usd_to_e4
 
 EQUITY_USD = 100_000.0
+SESSION_S = 23_400
 BURST, REJECTION, BREAKOUT = "momentum_burst", "vwap_rejection", "breakout"
 QUALITY = {
     "coverage_pct": 99.5,
@@ -74,6 +75,7 @@ class SessionBuilder:
             synthetic=synthetic,
             starting_equity_e4=usd_to_e4(equity_usd),
             open_ns=self.open_ns,
+            close_ns=self.open_ns + SESSION_S * NS_PER_S,
         )
         self.mark("open")
 
@@ -141,6 +143,7 @@ class SessionBuilder:
         entry_slippage_usd: float | None = 5.0,
         exit_slippage_usd: float | None = 3.0,
         worst_open_usd: float = 0.0,
+        confidence: int = 60,
     ) -> None:
         """A trade from its trigger to its end."""
         episode = self.trigger(trigger, side)
@@ -180,7 +183,7 @@ class SessionBuilder:
                 "expiry": self.day,
                 "dte": 0,
                 "quantity": quantity,
-                "confidence": 60,
+                "confidence": confidence,
                 "opened_ns": opened_ns,
                 "closed_ns": self.now_ns,
                 "held_s": held_s,
@@ -244,6 +247,7 @@ class RunBuilder:
     def __init__(self, root: Path, name: str = "20261120T220000Z-0a1b2c3d", created_utc: str = "") -> None:
         self.path = root / name
         self.created_utc = created_utc or "2026-11-20T22:00:00+00:00"
+        self.config_digest = "c0ffee" * 10 + "c0ff"
         self.sessions: list[SessionBuilder] = []
 
     def session(
@@ -282,7 +286,7 @@ class RunBuilder:
             "schema_version": 1,
             "mode": "replay",
             "config": {"scalp": {"stop_loss_pct": 15.0}},
-            "config_digest": "c0ffee" * 10 + "c0ff",
+            "config_digest": self.config_digest,
             "code_version": "0.1.0",
             "seed": 0,
             "sessions": [session.head() for session in self.sessions],

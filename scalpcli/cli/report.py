@@ -74,7 +74,7 @@ def report(
     from scalpcli.model.params import ReplayParams
     from scalpcli.report.load import load
     from scalpcli.report.runs import find_runs
-    from scalpcli.report.summary import figures
+    from scalpcli.report.summary import bounds, figures
 
     results = load(find_runs(runs or [], ReplayParams().out))
     if trades:
@@ -82,7 +82,8 @@ def report(
     else:
         _print_report(results, chosen, requirements, quiet=quiet)
     sys.stdout.flush()
-    enforce(figures(results), requirements, place=", ".join(f"`{run.path}`" for run in results.runs[:3]))
+    values = figures(results) | bounds(results) if requirements else {}
+    enforce(values, requirements, place=", ".join(f"`{run.path}`" for run in results.runs[:3]))
 
 
 def _print_report(results: Results, form: ReportFormat, requirements: Sequence[str], *, quiet: bool) -> None:
@@ -128,9 +129,9 @@ def _print_trades(results: Results, form: ReportFormat, *, quiet: bool) -> None:
 
 def _print_figures(form: ReportFormat) -> None:
     from scalpcli.cli.output import Column, emit
-    from scalpcli.report.figures import FIGURES
+    from scalpcli.report.figures import NAMES
 
-    rows = [{"figure": name, "unit": each.unit, "formula": each.formula} for name, each in FIGURES.items()]
+    rows = [{"figure": name, "unit": each.unit, "formula": each.formula} for name, each in NAMES.items()]
     chosen = Format.TABLE if form is ReportFormat.MARKDOWN else Format(form.value)
     emit(rows, chosen, columns=[Column("figure"), Column("unit"), Column("formula")])
 

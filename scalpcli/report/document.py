@@ -10,12 +10,13 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
-from scalpcli.report.figures import TARGETS, verdict
+from scalpcli.report.figures import INTERVALS, TARGETS, verdict
 from scalpcli.report.funnel import TRIGGERS, Step, gates, total
 from scalpcli.report.load import Results, SessionResult
+from scalpcli.report.reliability import reliability
 from scalpcli.report.require import check_requirements
 from scalpcli.report.runs import Run
-from scalpcli.report.summary import figures, funnel_counts, grouped, notices
+from scalpcli.report.summary import bounds, figures, funnel_counts, grouped, notices
 
 GROUPINGS: Final = ("exit_reason", "trigger", "side")
 _RUN_FIELDS: Final = ("mode", "created_utc", "code_version", "config_digest", "decisions_digest", "seed", "command")
@@ -29,17 +30,20 @@ def document(results: Results, requirements: Sequence[str] = ()) -> dict[str, An
         requirements: Texts of `--require`, told as met or not.
     """
     values = figures(results)
-    failures = {failure.text: failure.found for failure in check_requirements(values, requirements)}
+    ends = bounds(results)
+    judged = values | ends
+    failures = {failure.text: failure.found for failure in check_requirements(judged, requirements)}
     return {
         "synthetic": any(session.is_synthetic for session in results.sessions),
         "notices": notices(results),
         "figures": values,
+        "intervals": {name: [ends[f"{name}_low"], ends[f"{name}_high"]] for name in INTERVALS},
         "targets": [
             {
                 "figure": target.figure,
                 "above": target.above,
                 "value": values[target.figure],
-                "verdict": verdict(target, values),
+                "verdict": verdict(target, judged),
             }
             for target in TARGETS
         ],
@@ -47,6 +51,7 @@ def document(results: Results, requirements: Sequence[str] = ()) -> dict[str, An
             {"requirement": text.strip(), "met": text.strip() not in failures, "found": failures.get(text.strip(), "")}
             for text in requirements
         ],
+        "reliability": [dataclasses.asdict(each) for each in reliability(results.trades)],
         "by": {name: [dataclasses.asdict(group) for group in grouped(results.trades, name)] for name in GROUPINGS},
         "funnel": funnel(funnel_counts(results)),
         "sessions": [session_row(session) for session in results.sessions],

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 TRADES_MIN: Final = 30
-"""Below so many trades a success target is neither met nor missed: chance decides more than skill."""
+"""Below so many trades a success target is undecided: chance decides more than skill."""
 TRADING_DAYS_PER_YEAR: Final = 252
 
 
@@ -51,12 +51,16 @@ FIGURES: Final[dict[str, Figure]] = {
     "reward_risk": Figure("R:R", "", 2, "avg_winner_usd / -avg_loser_usd"),
     "profit_factor": Figure("profit factor", "", 2, "sum of net of the winners / -(sum of net of the losers)"),
     "expectancy_usd": Figure("expectancy per trade", "USD", 2, "net_pnl_usd / trades"),
+    "expectancy_ticks": Figure("expectancy, cents a share", "", 2, "mean of net / contracts: ticks of 0.01 USD"),
     "net_pnl_usd": Figure("net P&L", "USD", 2, "gross_pnl_usd - fees_usd"),
     "gross_pnl_usd": Figure("gross P&L", "USD", 2, "premium received - premium paid, all trades"),
     "fees_usd": Figure("fees", "USD", 2, "fees of all trades"),
     "best_trade_usd": Figure("best trade", "USD", 2, "largest net of a trade"),
     "worst_trade_usd": Figure("worst trade", "USD", 2, "least net of a trade"),
     "losing_streak_max": Figure("longest losing run", "", 0, "most trades in a row with net < 0, in order of closing"),
+    "best_three_pct": Figure(
+        "share of the best three", "%", 1, "100 * sum of the three largest net / net_pnl_usd; unknown without a profit"
+    ),
     "sharpe_trades": Figure(
         "Sharpe of trades", "", 2, "mean / standard deviation (n - 1) of net over starting equity; not annualised"
     ),
@@ -73,6 +77,37 @@ FIGURES: Final[dict[str, Figure]] = {
     "sortino_days": Figure(
         "Sortino of days", "", 2, "sqrt(252) * mean / sqrt(mean(min(r, 0)^2)) of the returns of sharpe_days"
     ),
+    "psr_trades": Figure(
+        "P(Sharpe > 0)",
+        "",
+        3,
+        "probabilistic Sharpe of trades: chance that their true Sharpe is above 0, by their skewness and kurtosis",
+    ),
+    "dsr_trades": Figure(
+        "P, deflated",
+        "",
+        3,
+        "deflated Sharpe of trades: chance that it is above what the best of `trials` settings shows without skill",
+    ),
+    "trials": Figure("settings tried", "", 0, "different settings among the runs, or --trials where that is larger"),
+    "confidence_auc": Figure(
+        "confidence, pairs right",
+        "",
+        2,
+        "share of winner-loser pairs in which the winner had the higher confidence, ties half; 0.5 says nothing",
+    ),
+    "exposure_pct": Figure("exposure", "%", 2, "100 * time with an open position / length of the sessions"),
+    "mae_pct_mean": Figure("MAE, mean", "%", 2, "mean of the worst profit at the bid while held, of the premium"),
+    "mfe_pct_mean": Figure("MFE, mean", "%", 2, "mean of the best profit at the bid while held, of the premium"),
+    "winner_mae_pct_mean": Figure("MAE of winners, mean", "%", 2, "mean of mae_pct of the winners"),
+    "loser_mfe_pct_mean": Figure("MFE of losers, mean", "%", 2, "mean of mfe_pct of the losers"),
+    "max_drawdown_overall_pct": Figure(
+        "max drawdown overall",
+        "%",
+        2,
+        "largest 100 * (peak - equity) / peak over all sessions, each going on where the one before ended",
+    ),
+    "max_drawdown_overall_usd": Figure("max drawdown overall", "USD", 2, "largest peak - equity of the same"),
     "max_drawdown_pct": Figure(
         "max drawdown in a day", "%", 2, "worst session's largest 100 * (peak - equity) / peak, its start a peak"
     ),
@@ -106,7 +141,31 @@ FIGURES: Final[dict[str, Figure]] = {
     "unfilled": Figure("unfilled", "", 0, "signals whose entry was given up without a fill"),
     "fill_rate": Figure("fill rate", "%", 1, "100 * signals with an entry fill / signals with an entry order"),
 }
-"""Name -> meaning; the names `--require` knows."""
+"""Name -> meaning."""
+INTERVALS: Final = (
+    "win_rate",
+    "reward_risk",
+    "avg_winner_usd",
+    "avg_loser_usd",
+    "profit_factor",
+    "expectancy_usd",
+    "net_pnl_usd",
+    "sharpe_trades",
+    "sortino_trades",
+    "sharpe_days",
+    "sortino_days",
+)
+"""Figures that come with a bootstrap interval."""
+BOUNDS: Final[dict[str, Figure]] = {
+    f"{name}_{side}": Figure(
+        f"{FIGURES[name].title}, {side}", FIGURES[name].unit, FIGURES[name].digits, f"{side} end of its 95 % interval"
+    )
+    for name in INTERVALS
+    for side in ("low", "high")
+}
+"""The ends of these intervals."""
+NAMES: Final = FIGURES | BOUNDS
+"""Everything `--require` knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +181,16 @@ TARGETS: Final = (Target("win_rate", 55.0), Target("reward_risk", 1.5))
 
 
 def verdict(target: Target, values: dict[str, float | None]) -> str:
-    """Whether a target is `met`, `missed`, or cannot be told yet."""
+    """Whether a target is `met`, `missed`, or `undecided` because the interval holds it; `no trades` without any.
+
+    Args:
+        target: What is asked for.
+        values: Figures and `BOUNDS`; with an unknown interval, or too few trades, nothing is decided.
+    """
     trades = values.get("trades") or 0
     if not trades:
         return "no trades"
-    if trades < TRADES_MIN:
-        return "too few trades"
-    value = values.get(target.figure)
-    if value is None:
-        return "unknown"
-    return "met" if value > target.above else "missed"
+    low, high = values.get(f"{target.figure}_low"), values.get(f"{target.figure}_high")
+    if trades < TRADES_MIN or low is None or high is None or low <= target.above <= high:
+        return "undecided"
+    return "met" if low > target.above else "missed"

@@ -57,6 +57,8 @@ class SessionTally:
         net_usd: Result after fees by its last record; `None` when the journal ends before the session.
         fees_usd: Fees of the day by its last record.
         is_flat: Whether nothing was held at its end.
+        open_ns: Its open.
+        close_ns: Its close.
     """
 
     symbol: str
@@ -66,6 +68,8 @@ class SessionTally:
     net_usd: float | None = None
     fees_usd: float | None = None
     is_flat: bool = True
+    open_ns: int = 0
+    close_ns: int = 0
 
 
 def total(counts: Counter[Step], name: str, *, trigger: str | None = None, gate: str | None = None) -> int:
@@ -135,7 +139,13 @@ def _opened(record: dict[str, Any], path: Path) -> SessionTally:
             place=f"`{path}`",
             hint="install a newer scalpcli, or replay the tape with this one",
         )
-    return SessionTally(record["symbol"], record["session"], record["starting_equity_e4"] / E4_PER_USD)
+    return SessionTally(
+        record["symbol"],
+        record["session"],
+        record["starting_equity_e4"] / E4_PER_USD,
+        open_ns=record["open_ns"],
+        close_ns=record["close_ns"],
+    )
 
 
 def _damaged(path: Path, line: int, what: str) -> DataError:

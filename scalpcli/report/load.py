@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from scalpcli.errors import DataError
 from scalpcli.report.funnel import SessionTally, read_journal, total
@@ -36,6 +38,10 @@ TRADE_COLUMNS: Final[dict[str, Any]] = {
     "dte": pl.Int64,
     "quantity": pl.Int64,
     "confidence": pl.Int64,
+    "delta": pl.Float64,
+    "iv": pl.Float64,
+    "spread_pct": pl.Float64,
+    "signal_ns": pl.Int64,
     "opened_ns": pl.Int64,
     "closed_ns": pl.Int64,
     "held_s": pl.Float64,
@@ -49,15 +55,24 @@ TRADE_COLUMNS: Final[dict[str, Any]] = {
     "net_pnl_usd": pl.Float64,
     "pnl_pct": pl.Float64,
     "exit_reason": pl.String,
+    "mae_pct": pl.Float64,
+    "mfe_pct": pl.Float64,
 }
 """Columns of `trades.parquet` a report needs; others are left on disk."""
 MORE_COLUMNS: Final[dict[str, Any]] = {
     "run": pl.Int64,
+    "config": pl.String,
     "synthetic": pl.Boolean,
     "starting_equity_usd": pl.Float64,
 }
-"""Columns every trade gets from its session: position of the run, whether the tape was made up, its equity."""
-_EQUITY_COLUMNS: Final[dict[str, Any]] = {"session": pl.Date, "equity_usd": pl.Float64, "event": pl.String}
+"""Columns every trade gets from its session: position of the run, digest of its settings, whether the tape was
+made up, equity at the start."""
+_EQUITY_COLUMNS: Final[dict[str, Any]] = {
+    "session": pl.Date,
+    "ts_ns": pl.Int64,
+    "equity_usd": pl.Float64,
+    "event": pl.String,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +87,8 @@ class SessionResult:
         head: What the run's manifest says of it: tape, digest, rows, synthetic, feeds, quality.
         tally: What its journal counts.
         trades: Its closed trades, columns `TRADE_COLUMNS` and `MORE_COLUMNS`.
-        drawdown_usd: Largest `peak - equity`, the start a peak; `None` when the run recorded no equity.
-        drawdown_pct: Largest `100 * (peak - equity) / peak`.
+        equity_ns: When its equity changed, shape `(n,)`; empty when the run recorded none.
+        equity_usd: Equity at these times, the start first.
     """
 
     run: int
@@ -83,8 +98,13 @@ class SessionResult:
     head: dict[str, Any]
     tally: SessionTally
     trades: pl.DataFrame
-    drawdown_usd: float | None
-    drawdown_pct: float | None
+    equity_ns: NDArray[np.int64]
+    equity_usd: NDArray[np.float64]
+
+    @property
+    def drawdown(self) -> tuple[float | None, float | None]:
+        """Largest `peak - equity`, USD, and `100 * (peak - equity) / peak`; unknown where no equity was recorded."""
+        return max_drawdown(self.equity_usd)
 
     @property
     def starting_equity_usd(self) -> float:
@@ -156,7 +176,7 @@ def _sessions(position: int, run: Run) -> list[SessionResult]:
             place=f"`{run.path / JOURNAL_FILE}`",
             hint=AGAIN,
         )
-    drawdowns = _drawdowns(run, [day for _, day in told])
+    equities = _equities(run, [day for _, day in told])
     return [
         SessionResult(
             run=position,
@@ -166,11 +186,11 @@ def _sessions(position: int, run: Run) -> list[SessionResult]:
             head=head,
             tally=tally,
             trades=trades,
-            drawdown_usd=drawdown[0],
-            drawdown_pct=drawdown[1],
+            equity_ns=equity[0],
+            equity_usd=equity[1],
         )
-        for (symbol, day), head, tally, trades, drawdown in zip(
-            told, heads, tallies, _trades(position, run, tallies), drawdowns, strict=True
+        for (symbol, day), head, tally, trades, equity in zip(
+            told, heads, tallies, _trades(position, run, tallies), equities, strict=True
         )
     ]
 
@@ -181,14 +201,14 @@ def _listed(sessions: Sequence[tuple[str, str]]) -> str:
     return (", ".join(names) + more) or "no session"
 
 
-def _drawdowns(run: Run, days: Sequence[str]) -> list[tuple[float | None, float | None]]:
-    """Largest drawdown of each session, USD and percent.
+def _equities(run: Run, days: Sequence[str]) -> list[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+    """Times and levels of each session's equity.
 
     Every session's rows begin with its `open` event, so two symbols of one day stay apart.
     """
     frame = _scan(run.path / EQUITY_FILE, _EQUITY_COLUMNS)
     if frame.is_empty():
-        return [(None, None)] * len(days)
+        return [(np.empty(0, np.int64), np.empty(0))] * len(days)
     parts = frame.with_columns(number=(pl.col("event") == "open").cum_sum()).partition_by("number")
     found = [part["session"][0].isoformat() for part in parts]
     if found != list(days):
@@ -198,7 +218,7 @@ def _drawdowns(run: Run, days: Sequence[str]) -> list[tuple[float | None, float 
             place=f"`{run.path / EQUITY_FILE}`",
             hint=AGAIN,
         )
-    return [max_drawdown(part["equity_usd"].to_numpy()) for part in parts]
+    return [(part["ts_ns"].to_numpy(), part["equity_usd"].to_numpy()) for part in parts]
 
 
 def _trades(position: int, run: Run, tallies: Sequence[SessionTally]) -> list[pl.DataFrame]:
@@ -221,6 +241,7 @@ def _trades(position: int, run: Run, tallies: Sequence[SessionTally]) -> list[pl
         parts.append(
             part.with_columns(
                 run=pl.lit(position, pl.Int64),
+                config=pl.lit(run.manifest["config_digest"], pl.String),
                 synthetic=pl.lit(bool(head["synthetic"])),
                 starting_equity_usd=pl.lit(tally.starting_equity_usd, pl.Float64),
             )

@@ -11,11 +11,13 @@ import polars as pl
 
 from scalpcli.model.session import ns_to_new_york
 from scalpcli.report.document import GROUPINGS, funnel, session_row
+from scalpcli.report.figures import TRADES_MIN
 from scalpcli.report.funnel import TRIGGERS
 from scalpcli.report.headline import headline
 from scalpcli.report.load import Results
+from scalpcli.report.reliability import reliability
 from scalpcli.report.section import ABSENT, Head, Section, escaped, number, quoted, section_lines, table
-from scalpcli.report.summary import figures, funnel_counts, grouped, notices
+from scalpcli.report.summary import bounds, figures, funnel_counts, grouped, notices
 
 _DIGEST_CHARS: Final = 12
 _UNREFUSED: Final = "condition"
@@ -37,7 +39,8 @@ def sections(results: Results) -> list[Section]:
         _data(results),
         _origin(results),
         _runs(results) if len(results.runs) > 1 else None,
-        headline(figures(results)),
+        *headline(figures(results) | bounds(results)),
+        _reliability(results),
         _groups(results),
         _funnel(results),
         _sessions(results) if len(results.sessions) > 1 else None,
@@ -112,6 +115,30 @@ def _origin(results: Results) -> Section:
     )
     numbered = (Head("number", "run"),) if len(rows) > 1 else ()
     return table("Origin", (*numbered, *heads), rows)
+
+
+def _reliability(results: Results) -> Section | None:
+    """Confidence against what happened, where there are trades enough to see anything."""
+    if len(results.trades) < TRADES_MIN:
+        return None
+    rows = tuple(
+        {
+            "score": f"{each.low} to {each.high}",
+            "trades": f"{each.trades:,}",
+            "win": number(each.win_rate, 1),
+            "interval": f"{number(each.interval.low, 1)} to {number(each.interval.high, 1)}",
+            "mean": number(each.expectancy_usd, 2),
+        }
+        for each in reliability(results.trades)
+    )
+    heads = (
+        Head("score", "confidence", right=False),
+        Head("trades", "trades"),
+        Head("win", "win %"),
+        Head("interval", "95 % interval"),
+        Head("mean", "mean USD"),
+    )
+    return Section("Confidence", heads, rows, "a score is no probability: it promises that higher ones win more often")
 
 
 def _groups(results: Results) -> Section:

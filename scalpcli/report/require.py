@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from scalpcli.errors import CheckFailed, UsageError
-from scalpcli.report.figures import FIGURES
+from scalpcli.report.figures import FIGURES, NAMES
 
 TEXT_CHARS_MAX: Final = 200
 DEPTH_MAX: Final = 20
@@ -155,7 +155,7 @@ def _found(requirement: Requirement, figures: Values) -> str:
     """What stood in place of what was asked for."""
     return ", ".join(
         f"{name} is {'unknown' if (value := _known(figures.get(name))) is None else format(value, '.10g')}"
-        + (f" ({FIGURES[name].formula})" if value is None else "")
+        + (f" ({NAMES[name].formula})" if value is None else "")
         for name in requirement.names
     )
 
@@ -220,7 +220,7 @@ class _Reader:
         return value
 
     def _figure(self, name: str) -> _Sum:
-        if name not in FIGURES:
+        if name not in NAMES:
             raise _unknown_figure(name, self._text)
         self.names.append(name)
         return lambda figures: _known(figures.get(name))
@@ -268,11 +268,12 @@ def _not_understood(text: str, why: str) -> UsageError:
 
 
 def _unknown_figure(name: str, text: str) -> UsageError:
-    near = difflib.get_close_matches(name.lower(), FIGURES, n=2, cutoff=0.5)
+    known = NAMES if name.lower().endswith(("_low", "_high")) else FIGURES
+    near = difflib.get_close_matches(name.lower(), known, n=2, cutoff=0.5)
     if near:
-        hint = f"the nearest is `{near[0]}`: {FIGURES[near[0]].formula}"
+        hint = f"the nearest is `{near[0]}`: {NAMES[near[0]].formula}"
         hint += f", or `{near[1]}`" if len(near) > 1 else ""
         hint += f"; {_LIST}"
     else:
-        hint = f"figures are {', '.join(FIGURES)}"
+        hint = f"figures are {', '.join(FIGURES)}; {_LIST}"
     return UsageError(f"no figure is named `{name}`", place=f"`--require {text!r}`", hint=hint)

@@ -83,22 +83,37 @@ mode    code version  config digest  seed  made (UTC)
 replay  0.1.0         c0ffeec0ffee      0  2026-11-20T22:00:00
 
 Result
-trades                           3  2 won, 1 lost
-win rate                    66.7 %  target > 55 %: too few trades (3 of 30)
-R:R                           1.59  target > 1.5: too few trades (3 of 30)
-average winner          192.12 USD  best 300.00 USD
-average loser          -120.50 USD  worst -120.50 USD, losing run of 1
-profit factor                 3.19
-expectancy per trade     87.92 USD  after fees
-net P&L                 263.75 USD  gross 266.75 USD, fees 3.00 USD
-Sharpe of trades              0.42  a trade, not annualised
-Sharpe of days                   -  annualised from 1 day: too few
-max drawdown in a day       0.45 %  450.00 USD, at fills and the close
-hold time, median           95.0 s  mean 345.3 s, longest 900.0 s
-slippage                 24.00 USD  0.80 USD a contract, 30 contracts
-  entries                15.00 USD  0.50 USD a contract, against the ask
-  exits                   9.00 USD  0.30 USD a contract, against the bid
-  entries, to mid        75.00 USD  2.50 USD a contract, spread included
+figure                      value  95 % interval
+───────────────────────────────────────────────────────────────────
+trades                          3                 2 won, 1 lost
+win rate                   66.7 %                 > 55 %: undecided
+R:R                          1.59                 > 1.5: undecided
+average winner         192.12 USD
+average loser         -120.50 USD
+profit factor                3.19
+expectancy per trade    87.92 USD                 after fees
+net P&L                263.75 USD
+Sharpe of trades             0.42                 a trade
+Sharpe of days                  -                 1 day: too few
+too few trades: intervals take 10, targets are decided from 30 on
+
+Behind it
+gross P&L                   266.75 USD  fees 3.00 USD
+best trade                  300.00 USD  the best three are 100.0 % of net
+worst trade                -120.50 USD  longest losing run 1
+expectancy, cents a share         8.79  a trade, after fees
+Sortino of trades                 1.26  of days -
+P(Sharpe > 0)                    0.722  true Sharpe above 0; one setting tried
+max drawdown in a day           0.45 %  450.00 USD, at fills and the close
+max drawdown overall            0.45 %  450.00 USD
+MAE, mean                            -  of winners -
+MFE, mean                            -  of losers -
+hold time, median               95.0 s  mean 345.3 s, longest 900.0 s
+exposure                        4.47 %  of the sessions with an open position
+slippage                     24.00 USD  0.80 USD a contract, 30 contracts
+  entries                    15.00 USD  0.50 USD a contract, against the ask
+  exits                       9.00 USD  0.30 USD a contract, against the bid
+  entries, to mid            75.00 USD  2.50 USD a contract, spread included
 
 Trades
 by                       trades  win %  net USD  mean USD  hold s
@@ -167,20 +182,37 @@ stale: silent for over 5 s, cross: quotes crossed; of the worst channel
 
 ## Result
 
+| figure | value | 95 % interval |   |
+| --- | ---: | ---: | --- |
+| trades | 3 |  | 2 won, 1 lost |
+| win rate | 66.7 % |  | > 55 %: undecided |
+| R:R | 1.59 |  | > 1.5: undecided |
+| average winner | 192.12 USD |  |  |
+| average loser | -120.50 USD |  |  |
+| profit factor | 3.19 |  |  |
+| expectancy per trade | 87.92 USD |  | after fees |
+| net P&L | 263.75 USD |  |  |
+| Sharpe of trades | 0.42 |  | a trade |
+| Sharpe of days | - |  | 1 day: too few |
+
+too few trades: intervals take 10, targets are decided from 30 on
+
+## Behind it
+
 |   |   |   |
 | --- | ---: | --- |
-| trades | 3 | 2 won, 1 lost |
-| win rate | 66.7 % | target > 55 %: too few trades (3 of 30) |
-| R:R | 1.59 | target > 1.5: too few trades (3 of 30) |
-| average winner | 192.12 USD | best 300.00 USD |
-| average loser | -120.50 USD | worst -120.50 USD, losing run of 1 |
-| profit factor | 3.19 |  |
-| expectancy per trade | 87.92 USD | after fees |
-| net P&L | 263.75 USD | gross 266.75 USD, fees 3.00 USD |
-| Sharpe of trades | 0.42 | a trade, not annualised |
-| Sharpe of days | - | annualised from 1 day: too few |
+| gross P&L | 266.75 USD | fees 3.00 USD |
+| best trade | 300.00 USD | the best three are 100.0 % of net |
+| worst trade | -120.50 USD | longest losing run 1 |
+| expectancy, cents a share | 8.79 | a trade, after fees |
+| Sortino of trades | 1.26 | of days - |
+| P(Sharpe > 0) | 0.722 | true Sharpe above 0; one setting tried |
 | max drawdown in a day | 0.45 % | 450.00 USD, at fills and the close |
+| max drawdown overall | 0.45 % | 450.00 USD |
+| MAE, mean | - | of winners - |
+| MFE, mean | - | of losers - |
 | hold time, median | 95.0 s | mean 345.3 s, longest 900.0 s |
+| exposure | 4.47 % | of the sessions with an open position |
 | slippage | 24.00 USD | 0.80 USD a contract, 30 contracts |
 |   entries | 15.00 USD | 0.50 USD a contract, against the ask |
 |   exits | 9.00 USD | 0.30 USD a contract, against the bid |
@@ -232,7 +264,7 @@ def test_json_holds_the_whole_report(report, builder):
         "figure": "win_rate",
         "above": 55.0,
         "value": pytest.approx(200 / 3),
-        "verdict": "too few trades",
+        "verdict": "undecided",
     }
     assert [(group["name"], group["trades"]) for group in found["by"]["trigger"]] == [(BURST, 2), (BREAKOUT, 1)]
     assert found["funnel"]["all"] == snapshot(

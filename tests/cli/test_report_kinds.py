@@ -119,7 +119,7 @@ def test_every_kind_of_run_prints_in_every_format(report, run, kind, form):
         (no_trades, ["0.00 USD, at fills and the close", "no trigger rose"]),
         (only_refusals, ["refused: spread", "missed", "signals"]),
         (triggers_only, ["not pursued"]),
-        (one_trade, ["1 won, 0 lost", "too few trades (1 of 30)"]),
+        (one_trade, ["1 won, 0 lost", "too few trades: intervals take 10"]),
         (only_losers, ["0 won, 2 lost", "profit factor", "0.00"]),
         (mixed, ["SYNTHETIC in part: 1 of 2 sessions", "recorded", "source"]),
         (several_sessions, ["Sessions", "SPY", "2026-11-19"]),
