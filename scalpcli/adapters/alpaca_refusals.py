@@ -66,7 +66,7 @@ def refusal_of_code(code: int, stream: str) -> Refused:
     if fatal is not None:
         kind, found, hint = fatal
         return Refused(f"refused {code}", fatal=kind(f"{found} ({code})", place=stream, hint=hint), code=code)
-    cause = f"{_WORDS.get(code, 'refused')} {code}"
+    cause = f"{_WORDS.get(code, 'refused')} {code}" if code else "refused"
     return Refused(cause, is_slow=code in _SLOW_CODES or code in _SLOW_STATUSES, code=code)
 
 
