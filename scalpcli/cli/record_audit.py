@@ -26,9 +26,7 @@ def audit(
         float | None,
         typer.Option(min=0.0, max=100.0, help="Leave with exit code 5 below so many percent of the prints"),
     ] = None,
-    all_minutes: Annotated[
-        bool, typer.Option("--all", help="Print every minute, not only those that differ from history")
-    ] = False,
+    differing: Annotated[bool, typer.Option("--differing", help="Print only minutes that differ from history")] = False,
     rehearse: Rehearse = "",
     config: ConfigFiles = None,
     param: Overrides = None,
@@ -49,11 +47,8 @@ def audit(
     history, missing = (sum(getattr(one, name) for one in minutes) for name in ("history", "missing"))
     extra = sum(one.extra for one in minutes)
     pct = 100.0 * (history - missing) / history
-    # A table shows what to look at; data has every minute.
-    is_table = chosen_format(form, json) is Format.TABLE
-    shown = [one for one in minutes if all_minutes or not is_table or one.missing or one.extra]
-    if shown or not is_table:
-        emit([_row(one) for one in shown], chosen_format(form, json), columns=_columns())
+    shown = [one for one in minutes if not differing or one.missing or one.extra]
+    emit([_row(one) for one in shown], chosen_format(form, json), columns=_columns())
     unexplained = sum(one.missing for one in minutes if not one.is_explained)
     say(
         f"{pct:.3f} % complete: {history - missing:,} of {history:,} prints; {missing:,} missing "
@@ -64,7 +59,7 @@ def audit(
         raise CheckFailed(
             f"the tape has {pct:.3f} percent of the prints, below its limit: {require:g}",
             place=f"`{tape}`",
-            hint="look at the minutes above; `scalpcli tape info` shows the gaps",
+            hint="`--differing` shows the minutes; what lies in a gap is explained by it",
         )
 
 
