@@ -84,6 +84,7 @@ class Serving:
         self._changed = changed
         self.ended = asyncio.Event()
         self._encoder = Encoder()
+        self._shifts_ns = dict.fromkeys(STREAMS, 0)
         self._has_contact = False
         self._is_unpaced = market.speed == AS_FAST_AS_POSSIBLE
         self._start_ns = max(rules.start_ns, market.start_ns)
@@ -196,7 +197,7 @@ class Serving:
     def _offer(self, block: _Block, scope: Scope, clients: Sequence[DataConnection], rows: list[int]) -> None:
         """Hand rows to the clients of a stream, each row encoded once per encoding."""
         is_halted = self._faults.is_halted()
-        shift_ns = self._faults.shift_ns(scope)
+        shift_ns = self._shift_ns(scope, block.first + rows[0])
         body, message = self._encoder.body, block.messages.message
         bodies: dict[Wire, dict[int, bytes]] = {}
         for client in clients:
@@ -213,6 +214,14 @@ class Serving:
             items: list[Item] = [(block.first + row, known[row]) for row in wanted]
             if items:
                 client.outlet.offer(items)
+
+    def _shift_ns(self, scope: Scope, row: int) -> int:
+        """How far event times are ahead from `row` on; a change is noted, so that a tape can be held against it."""
+        shift_ns = self._faults.shift_ns(scope)
+        if shift_ns != self._shifts_ns[scope]:
+            self._shifts_ns[scope] = shift_ns
+            self._log.event("clock_shift", scope=scope.value, from_row=row, shift_ns=shift_ns)
+        return shift_ns
 
     def _tell_halt(self, begins: bool) -> None:
         """Send the status that begins or ends a halt of the underlying."""
