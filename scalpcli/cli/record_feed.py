@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import numpy as np
-
 from scalpcli.adapters.aggregator import DataAggregator
 from scalpcli.adapters.aggregator_codes import PastQuote, PastTrade
 from scalpcli.adapters.alpaca_feed import AlpacaFeed, FeedHooks, session_expects
@@ -168,7 +166,7 @@ class RecordedMarket:
         block = self._feed.drain()
         if block.rows:
             kind, flags = block.columns["kind"], block.columns["flags"]
-            prints = np.flatnonzero((kind == STOCK_TRADE) & (flags & LAST != 0))
+            prints = ((kind == STOCK_TRADE) & (flags & LAST != 0)).nonzero()[0]
             if len(prints):
                 self._spot_e4 = int(block.columns["price_e4"][prints[-1]])
         return block
