@@ -108,10 +108,12 @@ class MarketEndpoint:
 
     async def subscribe(self, symbols: Iterable[str]) -> None:
         """Make `symbols` the whole set; what is new is asked for and what is gone is given back."""
-        self.symbols = frozenset(symbols)
-        if self.symbols:
+        wanted = frozenset(symbols)
+        is_asked_already = self._owed_since_s is not None and wanted == self.symbols
+        self.symbols = wanted
+        if wanted:
             self._is_wanted.set()
-        if self._connection is None:
+        if self._connection is None or is_asked_already:
             return
         for action, changed in (
             ("subscribe", self.symbols - self.granted),
@@ -152,6 +154,7 @@ class MarketEndpoint:
         self._connection = connection
         self._owed_since_s = None
         if self.symbols != self.granted:
+            # They changed during the handshake.
             await self.subscribe(self.symbols)
 
     async def _success(self, connection: ClientConnection, message: str, answer_s: float) -> None:

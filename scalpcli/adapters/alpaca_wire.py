@@ -10,7 +10,7 @@ Source: Alpaca, "Real-time Stock Data" and "Real-time Option Data" (message fiel
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -18,8 +18,6 @@ from msgspec import Struct, field
 from msgspec.msgpack import Decoder, Ext
 
 from scalpcli.adapters.aggregator import DataAggregator
-from scalpcli.adapters.aggregator_codes import PastQuote, PastTrade
-from scalpcli.adapters.alpaca_time import iso_to_ns
 from scalpcli.units import NS_PER_S
 
 _TIMESTAMP: Final = -1
@@ -303,41 +301,3 @@ def timestamp_ns(time: Ext) -> int:
     if length == 12:
         return int.from_bytes(data[4:], "big", signed=True) * NS_PER_S + int.from_bytes(data[:4], "big")
     return -1
-
-
-def past_trade(symbol: str, item: Mapping[str, Any]) -> PastTrade:
-    """A print as history writes it (`t`, `x`, `p`, `s`, `c`, for stocks `i`).
-
-    Raises:
-        DataError: its time cannot be read.
-        KeyError, TypeError, ValueError: it is not a print.
-    """
-    return PastTrade(
-        symbol,
-        iso_to_ns(item["t"]),
-        float(item["p"]),
-        float(item["s"]),
-        str(item.get("x") or ""),
-        tuple(item.get("c") or ()),
-        int(item.get("i") or 0),
-    )
-
-
-def past_quote(symbol: str, item: Mapping[str, Any]) -> PastQuote:
-    """A quote as history writes it (`t`, `bx`, `bp`, `bs`, `ax`, `ap`, `as`, `c`).
-
-    Raises:
-        DataError: its time cannot be read.
-        KeyError, TypeError, ValueError: it is not a quote.
-    """
-    return PastQuote(
-        symbol,
-        iso_to_ns(item["t"]),
-        float(item["bp"]),
-        float(item["bs"]),
-        str(item.get("bx") or ""),
-        float(item["ap"]),
-        float(item["as"]),
-        str(item.get("ax") or ""),
-        tuple(item.get("c") or ()),
-    )
