@@ -10,14 +10,15 @@ import dataclasses
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from scalpcli.config_secrets import read_secrets
 from scalpcli.errors import CredentialsError
-from scalpcli.model.params import AlpacaParams, Params
-from scalpcli.runtime.clock import MarketClock, RehearsalClock
+
+if TYPE_CHECKING:
+    from scalpcli.model.params import AlpacaParams, Params
+    from scalpcli.runtime.clock import MarketClock
 
 REHEARSAL_KEY: Final = "rehearsal"
 """Key and secret of a rehearsal where none are set: a local exchange takes any pair."""
@@ -71,6 +72,9 @@ def access(params: Params, environ: Mapping[str, str], rehearse: str = "") -> Ac
         UsageError: `rehearse` is not an address on this machine.
         UpstreamUnavailable: No local exchange answers at `rehearse`.
     """
+    from scalpcli.config_secrets import read_secrets
+    from scalpcli.runtime.clock import MarketClock, RehearsalClock
+
     secrets = read_secrets(environ)
     found = {name: secrets[name].value if name in secrets else "" for name in (*_KEY_NAMES, "ORATS_TOKEN")}
     key, secret = (found[name] for name in _KEY_NAMES)
