@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import subprocess
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from scalpcli.model.block import Block
 from scalpcli.model.params import RecordParams
@@ -91,3 +94,20 @@ def without_gaps_of_sealing(columns, notes):
             assert columns["kind"][row + 1] == GAP
             is_ours[row : row + 2] = True
     return {name: values[~is_ours] for name, values in columns.items()}
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path, size: int):
+    """A file system of `size` bytes in memory; skips where none can be mounted."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    try:
+        mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("there is no `mount`")
+    if mounted.returncode:
+        pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)

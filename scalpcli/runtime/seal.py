@@ -42,7 +42,7 @@ from scalpcli.model.row import (
     STATUS,
 )
 from scalpcli.runtime.manifest import json_value
-from scalpcli.runtime.segment_file import own_folder
+from scalpcli.runtime.segment_file import own_folder, refused
 from scalpcli.runtime.segment_read import LOST_NAME, Break, SegmentReader
 from scalpcli.runtime.tape import read_manifest
 from scalpcli.runtime.tape_rules import Limits, first_fault
@@ -97,6 +97,8 @@ def seal_recording(recording: Path, root: Path, tape_params: TapeParams, *, keep
             _check(target)
         if not keep:
             _remove(recording)
+    except OSError as error:
+        raise refused(error, recording) from None
     finally:
         lock.release()
     return target

@@ -88,7 +88,7 @@ class SegmentWriter:
         self._rows = continuation.rows if continuation else 0
         self._last_ns = continuation.last_ts_recv_ns if continuation else 0
         self._rows_written = self._rows
-        self._compress = zstandard.ZstdCompressor(level=_COMPRESSION_LEVEL).compress
+        self._compress_rows = zstandard.ZstdCompressor(level=_COMPRESSION_LEVEL).compress
         self._pending: list[tuple[int, bytes]] = []
         self._pending_bytes = 0
         self._unsynced: list[bytes] = []
@@ -146,7 +146,7 @@ class SegmentWriter:
         for begin in range(0, len(recv_ns), FRAME_ROWS_MAX):
             part = {name: columns[name][begin : begin + FRAME_ROWS_MAX] for name in COLUMNS}
             cold_rows = int(np.count_nonzero(cold[begin : begin + FRAME_ROWS_MAX]))
-            payload = self._compress(pack_rows(part, block.notes[noted : noted + cold_rows]))
+            payload = self._compress_rows(pack_rows(part, block.notes[noted : noted + cold_rows]))
             count, last_ns = len(part["kind"]), int(part["ts_recv_ns"][-1])
             frame = pack_frame(ROWS, payload, self._process, rows=count, first_row=rows, last_ns=last_ns)
             rows, noted = rows + count, noted + cold_rows
@@ -240,7 +240,9 @@ class SegmentWriter:
             raise refused(error, path) from None
 
     def _frame(self, kind: int, value: Mapping[str, Any]) -> bytes:
-        payload = self._compress(json.dumps(value, ensure_ascii=False).encode())
+        # A compressor of its own: rows are compressed by the thread that appends, at the same time, and one compressor
+        # in two threads gives bytes that nobody can read.
+        payload = zstandard.compress(json.dumps(value, ensure_ascii=False).encode(), _COMPRESSION_LEVEL)
         return pack_frame(kind, payload, self._process, first_row=self._rows, last_ns=self._last_ns)
 
     def _write_pending(self) -> None:

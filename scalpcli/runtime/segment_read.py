@@ -85,6 +85,8 @@ class Break:
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
+    file: str
+    offset: int
     header: FrameHeader
     payload: bytes
 
@@ -184,12 +186,20 @@ class SegmentReader:
                 try:
                     columns, notes = unpack_rows(decompress(item.payload), item.header.rows)
                 except _UNPACK_ERRORS:
-                    # Never seen: the checksum says that these are the bytes that were written.
+                    # The disk did its part: these bytes were written. Whoever wrote them was at fault.
+                    self._report_unreadable(item)
                     yield Break(item.header.rows)
                     continue
                 yield Block(columns, tuple(notes))
         if not self.is_complete:
             yield Break(0, ended=True)
+
+    def _report_unreadable(self, frame: _Frame) -> None:
+        header = frame.header
+        found = "the checksum of a frame holds, and its rows cannot be unpacked"
+        damage = Damage(frame.file, frame.offset, HEADER_BYTES + header.length, header.rows, found)
+        if damage not in self.damage:
+            self.damage.append(damage)
 
     def continuation(self) -> Continuation:
         """Where another process goes on."""
@@ -339,7 +349,7 @@ def _frame_at(file: IO[bytes], at: int, size: int) -> _Frame | _Fault:
         return _Fault(rows, "a frame is cut off", "a frame is cut off by the end of the file")
     if zlib.crc32(payload) != header.crc32:
         return _Fault(rows, "the checksum of a frame is wrong", "the checksum of the last frame is wrong")
-    return _Frame(header, payload)
+    return _Frame(Path(file.name).name, at, header, payload)
 
 
 def _next_header(file: IO[bytes], at: int, size: int) -> int:

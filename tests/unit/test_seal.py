@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import shutil
 import tempfile
@@ -33,6 +34,7 @@ from tests.segment_samples import (
     record,
     same,
     small_blocks,
+    small_disk,
     tape_columns,
     without_gaps_of_sealing,
 )
@@ -366,13 +368,37 @@ def test_a_disk_that_refuses_leaves_the_recording(tmp_path, folder, monkeypatch)
     record(folder, small_blocks())
     with monkeypatch.context() as patch:
         patch.setattr(
-            "scalpcli.runtime.tape_writer.write_instruments", lambda *_: (_ for _ in ()).throw(OSError(28, "no"))
+            "scalpcli.runtime.tape_writer.write_instruments",
+            lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")),
         )
-        with pytest.raises(OSError, match="no"):
+        with pytest.raises(DataError, match="the disk is full"):
             sealed(tmp_path)
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
 
     assert same(tape_columns(sealed(tmp_path).path), joined(small_blocks()))
+
+
+@pytest.mark.parametrize("room", [8_192, 16_384, 32_768, 49_152])
+def test_a_full_disk_leaves_the_recording(tmp_path, room):
+    """The tape does not fit beside it, whichever of its files is the first that does not: exit 4, nothing half-made."""
+    record(folder_in(tmp_path), blocks_of(noisy_rows(), 500, notes=()))
+    size = sum(-(-path.stat().st_size // 4096) * 4096 for path in folder_in(tmp_path).iterdir())
+    with small_disk(tmp_path / "disk", size + room) as disk:
+        folder = folder_in(disk)
+        shutil.copytree(folder_in(tmp_path), folder)
+
+        with pytest.raises(DataError) as caught:
+            sealed(disk)
+
+        assert caught.value.exit_code == 4
+        assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+        assert SegmentReader(folder).rows_read == 8_000
+
+
+def noisy_rows():
+    """Trades that hardly compress."""
+    numbers = np.random.default_rng(3).integers(1, 2**40, 8_000).tolist()
+    return [trade(1 + at / 1000, price_e4=number, trade_id=number) for at, number in enumerate(numbers)]
 
 
 def test_a_tape_that_cannot_be_read_back_leaves_the_recording(tmp_path, folder, monkeypatch):

@@ -253,6 +253,27 @@ def test_lost_names_leave_their_numbers(folder):
     assert continuation.conditions == ("lost-1", "lost-2", "I")
 
 
+def test_rows_that_cannot_be_unpacked_are_told(folder, monkeypatch):
+    """The bytes are what was written, but no rows: the others are read all the same."""
+
+    def unpack(data, rows):
+        columns, notes = unpack_rows(data, rows)
+        if columns["trade_id"].max() > 200 and not notes and not seen:
+            seen.append(rows)
+            raise ValueError(data)
+        return columns, notes
+
+    seen = []
+    monkeypatch.setattr("scalpcli.runtime.segment_read.unpack_rows", unpack)
+    reader = SegmentReader(folder)
+
+    found = list(reader.blocks())
+
+    assert sum(isinstance(item, Break) for item in found) == 1
+    assert len(joined(found)["kind"]) == 550
+    assert [(damage.rows, "cannot be unpacked" in damage.found) for damage in reader.damage] == [(50, True)]
+
+
 def test_cold_rows_and_notes_stay_paired(folder):
     """They lie in one frame: damage takes both or neither."""
     at, _ = rows_frames(folder / "000001.log")[-1]
