@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from scalpcli.model.row import COLUMNS
+from scalpcli.model.row import COLUMNS, OPTION_QUOTE
 from scalpcli.runtime.synthetic_path import Floats, Market
 from scalpcli.runtime.synthetic_plan import US_PER_S, Frame
 
@@ -140,4 +140,21 @@ def finish(rows: Columns, frame: Frame) -> Columns:
         "ts_recv_ns": frame.to_ns(rows[RECV_US]),
         "ts_event_ns": frame.to_ns(rows[EVENT_US] - rows[LAG_US]),
     }
+    tell_apart(rows)
     return {name: np.ascontiguousarray(rows[name], kind) for name, kind in COLUMNS.items()}
+
+
+def tell_apart(rows: Columns) -> None:
+    """Give messages of one kind, instrument and microsecond a nanosecond each, as exchanges do.
+
+    A recorder must take a message that comes twice for a duplicate.
+    """
+    order = np.lexsort((rows["ts_event_ns"], rows["instrument_id"], rows["kind"]))
+    same = np.ones(order.size, bool)
+    for name in ("kind", "instrument_id", "ts_event_ns"):
+        ordered = rows[name][order]
+        same[1:] &= ordered[1:] == ordered[:-1]
+    same[:1] = False
+    same &= rows["kind"][order] <= OPTION_QUOTE
+    place = np.arange(order.size)
+    rows["ts_event_ns"][order] += place - np.maximum.accumulate(np.where(same, 0, place))

@@ -232,6 +232,16 @@ def test_numbers_of_stock_trades_rise_on_every_exchange():
         assert (np.diff(numbers) == 1).all()
 
 
+def test_no_message_is_like_another():
+    """A recorder takes what comes twice, alike in all that crosses the wire, for a duplicate."""
+    made = hour()
+    for kind in (row.STOCK_TRADE, row.STOCK_QUOTE, row.OPTION_TRADE, row.OPTION_QUOTE):
+        rows = made.kind(kind)
+        seen = np.stack([rows["instrument_id"].astype(np.int64), rows["ts_event_ns"]])
+
+        assert np.unique(seen, axis=1).shape == seen.shape
+
+
 def test_option_trades_carry_no_number():
     """The option stream sends none, so a recording of the session could not hold it."""
     assert not hour().kind(row.OPTION_TRADE)["trade_id"].any()
