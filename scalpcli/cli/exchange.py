@@ -75,6 +75,11 @@ def exchange(
 
     Time stands still until a first client shows up. Rows whose time came before the clients subscribed go out at
     once, none is skipped. Nothing outside this machine can connect.
+
+    Faults: drop, stall, half_close, delay, duplicate, reorder, coalesce, garbage, refuse, lose_answer, lose_update,
+    halt and clock_step; of stock, option, trading or rest. Each begins at=HH:MM (New York), at_s=SECONDS or
+    after_messages=N, else at once, and takes duration_s, count, messages, window, delay_ms, hold_s, code, form, path
+    and method where they mean something. Two numbers, like 200..900, are drawn from the seed.
     """
     import asyncio
     from contextlib import ExitStack
