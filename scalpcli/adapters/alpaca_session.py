@@ -81,6 +81,8 @@ class _Guard(HTTPAdapter):
         del timeout
         response = super().send(request, stream, self._timeout, verify, cert, proxies)
         self.wait_s = seconds_to_wait(response.headers, response.status_code)
+        # JSON is UTF-8; to guess it from a megabyte, as the library does where no header tells, takes seconds.
+        response.encoding = "utf-8"
         return response
 
 

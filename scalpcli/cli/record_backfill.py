@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 EXAMPLE = "Example: scalpcli record backfill 2026-11-19 2026-11-20 --symbol TSLA"
 
 
+class StockFeed(StrEnum):
+    """Which prints and quotes of the stock."""
+
+    SIP = "sip"
+    IEX = "iex"
+
+
 class OptionQuotes(StrEnum):
     """Where quotes of options come from."""
 
@@ -37,6 +44,17 @@ def backfill(
         OptionQuotes,
         typer.Option(help="Quotes of options: Alpaca has none; orats fills in its one-minute chains, marked as such"),
     ] = OptionQuotes.NONE,
+    feed: Annotated[
+        StockFeed | None, typer.Option(help="Stock feed; record.feed by default", show_default=False)
+    ] = None,
+    dte: Annotated[
+        str | None,
+        typer.Option(metavar="N,…", help="Days to expiry, calendar days; record.dte by default", show_default=False),
+    ] = None,
+    strikes: Annotated[
+        int | None,
+        typer.Option(help="Strikes on each side of the day's prices; record.strikes by default", show_default=False),
+    ] = None,
     recv_delay_ms: Annotated[
         float, typer.Option(min=0.0, max=60_000.0, help="Delay from event to receipt that rows are given, milliseconds")
     ] = 0.0,
@@ -60,10 +78,16 @@ def backfill(
     from scalpcli.adapters.alpaca_rest import AlpacaRest
     from scalpcli.cli.alpaca_access import access
     from scalpcli.cli.output import emit, say
-    from scalpcli.config import load
+    from scalpcli.config import Flag, load
 
     del verbose
-    params = load(config, param, {"record.out": str(out) if out else None}).params
+    flags = {
+        "record.out": Flag("--out", str(out) if out else None),
+        "record.feed": Flag("--feed", feed and feed.value),
+        "record.dte": Flag("--dte", _days(dte) if dte else None),
+        "record.strikes": Flag("--strikes", strikes),
+    }
+    params = load(config, param, {key: flag for key, flag in flags.items() if flag.value is not None}).params
     sessions = [_session(text) for text in dates]
     reach = access(params, os.environ, rehearse)
     for session in sessions:
@@ -84,6 +108,13 @@ def backfill(
         if orats is not None:
             orats.close()
     emit(results, chosen_format(form, json))
+
+
+def _days(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise UsageError(f"`--dte {text}` is no list of days", hint="write whole numbers, like 0,1") from None
 
 
 def _session(text: str) -> Session:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import datetime as dt
 import logging
 import threading
 import traceback
@@ -22,7 +21,7 @@ KEY, SECRET = (uuid.uuid4().hex for _ in range(2))
 QUICK = AlpacaParams(
     connect_s=0.5, answer_s=0.5, tries_max=3, backoff_first_s=0.01, backoff_max_s=0.05, backoff_slow_s=0.02
 )
-DAY = dt.date(2026, 11, 20)
+NOON = "Mon, 23 Nov 2026 15:00:00 GMT"
 
 
 def rest_for(server, **changes):
@@ -117,6 +116,28 @@ def test_the_limit_of_requests_is_waited_out_by_the_servers_own_clock():
         began.close()
 
     assert 0.3 <= waited < 2.0
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "wait_s"),
+    [
+        ({}, 200, 0.0),
+        ({"X-RateLimit-Remaining": "5", "X-RateLimit-Reset": "1795446030"}, 200, 0.0),
+        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1795446030", "Date": NOON}, 200, 30.0),
+        ({"X-RateLimit-Reset": "1795446030", "Date": NOON}, 429, 30.0),
+        ({"X-RateLimit-Reset": "1795445000", "Date": NOON}, 429, 0.0),
+        ({"X-RateLimit-Reset": "1795999999", "Date": NOON}, 429, 60.0),
+        ({"X-RateLimit-Reset": "soon", "Date": NOON}, 429, 0.0),
+        ({"X-RateLimit-Reset": "nan", "Date": NOON}, 429, 0.0),
+        ({"Retry-After": "7"}, 429, 7.0),
+        ({"Retry-After": "7"}, 500, 0.0),
+    ],
+)
+def test_how_long_a_limit_lasts(headers, status, wait_s):
+    """Until the reset by the server's own `Date`; never more than a minute; nothing where it cannot be read."""
+    from scalpcli.adapters.alpaca_session import seconds_to_wait
+
+    assert seconds_to_wait(headers, status) == wait_s
 
 
 def test_wrong_keys():

@@ -284,6 +284,20 @@ def test_missing_keys_and_bad_days_are_told_before_anything_is_asked(run):
     assert run("backfill", DAY, "--rehearse", "http://127.0.0.1:1")[0] == 6
 
 
+def test_flags_of_the_recorder_hold_here_too(run, tmp_path):
+    """A message that says `--feed iex` or `--dte 3` must be followed as it stands."""
+    with serving(routes(PRINTS)) as server:
+        code, out, err = run(
+            "backfill", DAY, "--rehearse", server.url, "--out", tmp_path / "tapes", "--json",
+            "--feed", "iex", "--dte", "0", "--strikes", "3",
+        )  # fmt: skip
+        assert code == 0, err
+        assert run("backfill", DAY, "--dte", "today")[0] == 2
+
+    assert {request[2].get("feed") for request in server.seen if request[1] == "/v2/stocks/trades"} == {"iex"}
+    assert Tape.open(json.loads(out)[0]["tape"]).manifest.feeds["stock"] == "alpaca history iex"
+
+
 def test_orats_without_a_token_is_a_matter_of_credentials(run):
     """Exit code 3; a rehearsal never uses the real one."""
     with serving(routes()) as server:
