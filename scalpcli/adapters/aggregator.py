@@ -20,7 +20,7 @@ from scalpcli.adapters.aggregator_codes import (
     RowRefused,
     status_flags,
 )
-from scalpcli.adapters.aggregator_rows import PACKED, UNREADABLE, pack_quote, pack_status, pack_trade
+from scalpcli.adapters.aggregator_rows import PACKED, UNREADABLE, pack_past, pack_quote, pack_status, pack_trade
 from scalpcli.adapters.aggregator_store import CHANNEL_OF, RowStore
 from scalpcli.model.block import Block
 from scalpcli.model.conditions import ELIGIBLE, flags_of_opra, flags_of_sip
@@ -114,18 +114,8 @@ class DataAggregator:
         """A print of the underlying."""
         try:
             code, flags = self._stock_conditions[conditions]
-            body = pack_trade(
-                self._store.stamp_ns,
-                STOCK_TRADE,
-                UNDERLYING_ID,
-                event_ns,
-                price,
-                size,
-                flags,
-                code,
-                self._exchanges[exchange],
-                trade_id,
-            )
+            now_ns, venue = self._store.stamp_ns, self._exchanges[exchange]
+            body = pack_trade(now_ns, STOCK_TRADE, UNDERLYING_ID, event_ns, price, size, flags, code, venue, trade_id)
             self._write(STOCK_TRADE, body)
         except UNREADABLE as error:
             self._refuse(STOCK_TRADE, error)
@@ -140,18 +130,8 @@ class DataAggregator:
             return
         try:
             code, flags = self._option_conditions[conditions]
-            body = pack_trade(
-                self._store.stamp_ns,
-                OPTION_TRADE,
-                instrument_id,
-                event_ns,
-                price,
-                size,
-                flags,
-                code,
-                self._exchanges[exchange],
-                0,
-            )
+            now_ns, venue = self._store.stamp_ns, self._exchanges[exchange]
+            body = pack_trade(now_ns, OPTION_TRADE, instrument_id, event_ns, price, size, flags, code, venue, 0)
             self._write(OPTION_TRADE, body)
         except UNREADABLE as error:
             self._refuse(OPTION_TRADE, error)
@@ -169,18 +149,10 @@ class DataAggregator:
     ) -> None:
         """The underlying's best bid and ask; a price of 0 is an empty side."""
         try:
+            now_ns, code = self._store.stamp_ns, self._stock_conditions[conditions][0]
+            bids, asks = self._exchanges[bid_exchange], self._exchanges[ask_exchange]
             body = pack_quote(
-                self._store.stamp_ns,
-                STOCK_QUOTE,
-                UNDERLYING_ID,
-                event_ns,
-                bid,
-                bid_size,
-                self._exchanges[bid_exchange],
-                ask,
-                ask_size,
-                self._exchanges[ask_exchange],
-                self._stock_conditions[conditions][0],
+                now_ns, STOCK_QUOTE, UNDERLYING_ID, event_ns, bid, bid_size, bids, ask, ask_size, asks, code
             )
             self._write(STOCK_QUOTE, body)
         except UNREADABLE as error:
@@ -204,18 +176,10 @@ class DataAggregator:
             self.refused["option_quote: unknown symbol"] += 1
             return
         try:
+            now_ns, code = self._store.stamp_ns, self._option_conditions[conditions][0]
+            bids, asks = self._exchanges[bid_exchange], self._exchanges[ask_exchange]
             body = pack_quote(
-                self._store.stamp_ns,
-                OPTION_QUOTE,
-                instrument_id,
-                event_ns,
-                bid,
-                bid_size,
-                self._exchanges[bid_exchange],
-                ask,
-                ask_size,
-                self._exchanges[ask_exchange],
-                self._option_conditions[conditions][0],
+                now_ns, OPTION_QUOTE, instrument_id, event_ns, bid, bid_size, bids, ask, ask_size, asks, code
             )
             self._write(OPTION_QUOTE, body)
         except UNREADABLE as error:
@@ -257,18 +221,8 @@ class DataAggregator:
         try:
             code, flags = self._stock_conditions[conditions]
             flags = (flags & ~ELIGIBLE) | mark
-            body = pack_trade(
-                self._store.stamp_ns,
-                STOCK_TRADE,
-                UNDERLYING_ID,
-                event_ns,
-                price,
-                size,
-                flags,
-                code,
-                self._exchanges[exchange],
-                trade_id,
-            )
+            now_ns, venue = self._store.stamp_ns, self._exchanges[exchange]
+            body = pack_trade(now_ns, STOCK_TRADE, UNDERLYING_ID, event_ns, price, size, flags, code, venue, trade_id)
             self._write(STOCK_TRADE, body)
         except UNREADABLE as error:
             self._refuse(STOCK_TRADE, error)
@@ -325,34 +279,7 @@ class DataAggregator:
             return b""
         table = self._option_conditions if instrument_id else self._stock_conditions
         try:
-            code, flags = table[row.conditions]
-            if isinstance(row, PastTrade):
-                exchange = self._exchanges[row.exchange]
-                return pack_trade(
-                    self._store.stamp_ns,
-                    kind,
-                    instrument_id,
-                    row.event_ns,
-                    row.price,
-                    row.size,
-                    flags,
-                    code,
-                    exchange,
-                    row.trade_id,
-                )
-            return pack_quote(
-                self._store.stamp_ns,
-                kind,
-                instrument_id,
-                row.event_ns,
-                row.bid,
-                row.bid_size,
-                self._exchanges[row.bid_exchange],
-                row.ask,
-                row.ask_size,
-                self._exchanges[row.ask_exchange],
-                code,
-            )
+            return pack_past(self._store.stamp_ns, kind, instrument_id, row, *table[row.conditions], self._exchanges)
         except UNREADABLE as error:
             self._refuse(kind, error)
             return b""

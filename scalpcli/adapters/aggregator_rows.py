@@ -6,9 +6,10 @@ Decides which messages are refused; a tape would refuse their rows (`runtime/tap
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from typing import Final
 
-from scalpcli.adapters.aggregator_codes import RowRefused
+from scalpcli.adapters.aggregator_codes import PastQuote, PastTrade, RowRefused
 from scalpcli.model.row import STATUS, UNDERLYING_ID
 from scalpcli.units import E4_PER_USD, NS_PER_DAY
 
@@ -82,6 +83,29 @@ def pack_quote(
     return PACKED.pack(
         event_ns, kind, instrument_id, bid_e4, ask_e4, bids, asks, 0, conditions, bid_exchange, ask_exchange, 0
     )
+
+
+def pack_past(
+    stamp_ns: int,
+    kind: int,
+    instrument_id: int,
+    row: PastTrade | PastQuote,
+    conditions: int,
+    flags: int,
+    exchanges: Mapping[str, int],
+) -> bytes:
+    """A row of history as it would have come live; `exchanges` numbers their texts.
+
+    Raises:
+        As `pack_trade` and `pack_quote`.
+    """
+    now_ns, event_ns = stamp_ns, row.event_ns
+    if isinstance(row, PastTrade):
+        code, trade_id = exchanges[row.exchange], row.trade_id
+        return pack_trade(now_ns, kind, instrument_id, event_ns, row.price, row.size, flags, conditions, code, trade_id)
+    bids, asks = exchanges[row.bid_exchange], exchanges[row.ask_exchange]
+    bid, ask = (row.bid, row.bid_size, bids), (row.ask, row.ask_size, asks)
+    return pack_quote(now_ns, kind, instrument_id, event_ns, *bid, *ask, conditions)
 
 
 def pack_status(stamp_ns: int, event_ns: int, flags: int, conditions: int) -> bytes:
