@@ -44,6 +44,7 @@ from scalpcli.runtime.tap import Tap, remove_leftover
 ALIVE_S: Final = 10.0
 """Seconds without a finished write after which the heartbeat stops."""
 _WAIT_S_MAX: Final = 5.0
+_LIFE_LOOK_S: Final = 0.25
 Say = Callable[[str], None]
 
 
@@ -313,13 +314,15 @@ async def _beat(session: Session) -> None:
     """Tell whoever watches, every `heartbeat_s`, while rows are written."""
     params = session.job.params.record
     while params.heartbeat_file or params.heartbeat_url:
-        if all(track.recorder.is_alive(ALIVE_S) for track in session.tracks):
+        is_alive = all(track.recorder.is_alive(ALIVE_S) for track in session.tracks)
+        if is_alive:
             if params.heartbeat_file:
                 with contextlib.suppress(OSError):
                     Path(params.heartbeat_file).touch(mode=0o600)  # noqa: ASYNC240 - a touch is quick
             if params.heartbeat_url:
                 await beat(params.heartbeat_url)
-        await asyncio.sleep(params.heartbeat_s)
+        # Not alive yet, or not any more: the next sign of life is told at once.
+        await asyncio.sleep(params.heartbeat_s if is_alive else _LIFE_LOOK_S)
 
 
 def _seal_all(session: Session) -> None:

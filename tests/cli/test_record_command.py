@@ -101,13 +101,16 @@ class Recording:
 
 def test_a_session_is_recorded_sealed_and_summed_up(exchange, tmp_path):
     """A fresh folder, a minute and a half of the market: a sound tape with prices, quotes and the levels of the day before."""
-    code, summary, _ = Recording(exchange, tmp_path, "--until", "90s").finish()
+    beaten = tmp_path / "beaten"
+
+    code, summary, _ = Recording(exchange, tmp_path, "--until", "90s", "--heartbeat-file", beaten).finish()
 
     tape = Tape.open(tmp_path / "TSLA" / "2026-11-20")
     assert code == 0
     assert (summary["ended"], summary["rehearsal"]) == ("until", True)
     assert summary["tapes"][0]["tape"] == str(tape.path)
     assert summary["tapes"][0]["rows"] == tape.manifest.rows
+    assert beaten.exists()
     assert tape.manifest.counts["option_quote"] > 0
     assert tape.manifest.feeds == {"stock": "alpaca sip", "options": "alpaca opra"}
     assert tape.manifest.synthetic
@@ -254,6 +257,17 @@ def test_a_session_that_is_recorded_is_left_alone(exchange, tmp_path):
     assert (code, summary) == (0, {})
     assert words == "the tape of TSLA on 2026-11-20 is there already: nothing to do\n"
     assert (tmp_path / "TSLA" / "2026-11-20" / "manifest.json").read_bytes() == before
+
+
+def test_indicative_quotes_are_labelled_everywhere(exchange, tmp_path):
+    """They are modified by the vendor: nobody may take them for the NBBO, now or from the tape."""
+    code, summary, words = Recording(exchange, tmp_path, "--option-feed", "indicative").wait_for_tap().end()
+
+    label = "alpaca indicative, not the NBBO"
+    assert code == 0
+    assert words.startswith("option quotes are INDICATIVE: modified by the vendor, not the NBBO")
+    assert summary["tapes"][0]["feeds"]["options"] == label
+    assert Tape.open(Path(summary["tapes"][0]["tape"])).manifest.feeds["options"] == label
 
 
 def test_without_a_recorder_the_tap_says_so(tmp_path):
