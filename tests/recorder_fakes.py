@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from scalpcli.errors import ScalpcliError
-from scalpcli.model.row import COLUMNS, STOCK_TRADE, Block
+from scalpcli.model.block import Block
+from scalpcli.model.row import COLUMNS, STOCK_TRADE
 from tests.tape_samples import OPEN
 
 NS_PER_S = 1_000_000_000
