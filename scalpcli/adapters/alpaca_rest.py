@@ -59,7 +59,7 @@ class AlpacaRest:
 
     def __init__(self, params: AlpacaParams, key: str, secret: str) -> None:
         for name, url in (("trading_url", params.trading_url), ("data_url", params.data_url)):
-            _check_address(name, url)
+            check_address(name, url)
         if not all(text.isascii() and text.isprintable() and " " not in text and text for text in (key, secret)):
             raise CredentialsError(
                 "a key of Alpaca is empty or holds a character that no key has",
@@ -296,7 +296,16 @@ def _permission_hint(reason: str) -> str:
     return "these keys lack the permission: see the account's dashboard"
 
 
-def _check_address(name: str, url: str) -> None:
+def check_address(name: str, url: str) -> None:
+    """Refuse an address that keys must not be sent to.
+
+    Args:
+        name: The setting, without its section.
+        url: What it says.
+
+    Raises:
+        ConfigError: The address is neither https nor on this machine.
+    """
     parts = urllib.parse.urlsplit(url)
     if parts.scheme == "https" and parts.hostname:
         return

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import httpx
 
+from scalpcli.adapters.alpaca_rest import check_address
 from scalpcli.errors import CredentialsError, DataError, ScalpcliError, UpstreamUnavailable
 from scalpcli.model.instrument import OccSymbol
 from scalpcli.model.session import NEW_YORK
@@ -38,6 +39,9 @@ class Orats:
         connect_s: Seconds for a connection to open.
         answer_s: Seconds for an answer.
         transport: Instead of the network, for tests.
+
+    Raises:
+        ConfigError: The address would send the token unencrypted over a network.
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class Orats:
         answer_s: float = 5.0,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
+        check_address("orats_url", url)
         # At INFO httpx logs every address, and with it the token.
         for name in ("httpx", "httpcore"):
             logging.getLogger(name).setLevel(logging.WARNING)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import json
+import logging
 import uuid
 
 import httpx
@@ -34,6 +35,7 @@ from scalpcli.model.row import (
     STOCK_QUOTE,
     STOCK_TRADE,
 )
+from scalpcli.runtime.clock import MarketClock
 from scalpcli.runtime.tape import Tape
 
 CONTRACTS = [Instrument(1, CALL, DAY, 4_000_000, "C"), Instrument(2, PUT, DAY, 4_000_000, "P")]
@@ -296,6 +298,40 @@ def test_flags_of_the_recorder_hold_here_too(run, tmp_path):
 
     assert {request[2].get("feed") for request in server.seen if request[1] == "/v2/stocks/trades"} == {"iex"}
     assert Tape.open(json.loads(out)[0]["tape"]).manifest.feeds["stock"] == "alpaca history iex"
+
+
+def test_no_key_or_token_reaches_a_tape_an_output_or_a_log(run, tmp_path, monkeypatch, caplog):
+    """All three are made for this run and sent; nothing that is kept or said has them."""
+    caplog.set_level(logging.DEBUG)
+    secrets = {name: uuid.uuid4().hex for name in ("ALPACA_API_KEY", "ALPACA_SECRET_KEY", "ORATS_TOKEN")}
+    for name, value in secrets.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(MarketClock, "now_ns", lambda _self: SESSION.close_ns + S)
+    chain = "expirDate,strike,delta,callBidPrice,callBidSize,callAskPrice,callAskSize\n2026-11-20,400,0.3,1,1,1.1,1\n"
+    with serving({**routes(PRINTS), "/hist/one-minute/strikes/chain.csv": (200, chain)}) as server:
+        addresses = [f"alpaca.{name}_url={server.url}" for name in ("trading", "data", "orats")]
+        code, out, err = run(
+            "backfill", DAY, "--options", "orats", "--out", tmp_path / "tapes", "-v", "--json",
+            *(part for address in addresses for part in ("-p", address)),
+        )  # fmt: skip
+        server.routes["/hist/one-minute/strikes/chain.csv"] = (401, " ".join(secrets.values()))
+        refused = run(
+            "backfill", DAY, "--options", "orats", "--out", tmp_path / "other", "-v",
+            *(part for address in addresses for part in ("-p", address)),
+        )  # fmt: skip
+
+    assert code == 0, err
+    assert refused[0] == 3
+    tape = Tape.open(json.loads(out)[0]["tape"])
+    assert tape.manifest.counts["option_quote"] > 0
+    sent = "".join(str(request) for request in server.seen)
+    kept = b"".join(file.read_bytes() for file in tape.path.iterdir())
+    said = "".join([out, err, *refused[1:], caplog.text])
+    for value in secrets.values():
+        assert value in sent
+        assert value.encode() not in kept
+        assert value not in said
+    assert not (tmp_path / "other").exists()
 
 
 def test_orats_without_a_token_is_a_matter_of_credentials(run):

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from scalpcli.adapters.orats import Orats, greeks_of
-from scalpcli.errors import CredentialsError, ScalpcliError, UpstreamUnavailable
+from scalpcli.errors import ConfigError, CredentialsError, ScalpcliError, UpstreamUnavailable
 from scalpcli.model.session import at_ns, session_of
 
 TOKEN = uuid.uuid4().hex
@@ -145,6 +145,12 @@ def test_the_token_reaches_no_error_traceback_or_log(caplog):
         texts.append(client.fault)
 
     assert TOKEN not in "\n".join([*texts, caplog.text])
+
+
+def test_no_token_travels_unencrypted():
+    """It stands in the address itself."""
+    with pytest.raises(ConfigError, match="would not travel encrypted"):
+        Orats("http://api.orats.io/datav2", TOKEN)
 
 
 def test_what_is_not_orats_json_is_told():
