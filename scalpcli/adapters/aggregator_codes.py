@@ -90,14 +90,15 @@ class RecentRows:
     While history of a gap is waited for, it holds more, so that what came live is not written again.
     """
 
-    __slots__ = ("_limit", "_ring", "_seen", "has_forgotten")
+    __slots__ = ("_first_held", "_has_forgotten", "_is_held", "_limit", "_ring", "_seen")
 
     def __init__(self) -> None:
         self._limit = DUPLICATE_WINDOW_ROWS
         self._ring: deque[bytes] = deque()
         self._seen: set[bytes] = set()
-        self.has_forgotten = False
-        """Whether there were rows before the oldest of the window."""
+        self._has_forgotten = False
+        self._is_held = False
+        self._first_held = b""
 
     def is_new(self, row: bytes) -> bool:
         """Whether the row is not in the window; it is afterwards."""
@@ -109,7 +110,7 @@ class RecentRows:
         ring.append(row)
         if len(ring) > self._limit:
             seen.discard(ring.popleft())
-            self.has_forgotten = True
+            self._has_forgotten = True
         return True
 
     def __contains__(self, row: bytes) -> bool:
@@ -120,18 +121,35 @@ class RecentRows:
         """The window, oldest first."""
         return self._ring
 
+    def add_past(self, row: bytes) -> None:
+        """Remember a row of history while there is room; no live row is forgotten for it."""
+        if len(self._ring) < self._limit:
+            self._ring.append(row)
+            self._seen.add(row)
+
+    @property
+    def first(self) -> bytes:
+        """The oldest row remembered when history was first waited for; empty when none before it was forgotten."""
+        if self._is_held:
+            return self._first_held
+        return self._ring[0] if self._has_forgotten else b""
+
     def hold(self) -> None:
         """Forget nothing more, up to `HELD_WINDOW_ROWS_MAX` rows."""
+        if not self._is_held:
+            self._first_held = self.first
+            self._is_held = True
         self._limit = HELD_WINDOW_ROWS_MAX
 
     def release(self) -> None:
         """Back to the usual window."""
+        self._is_held = False
         self._limit = DUPLICATE_WINDOW_ROWS
         surplus = len(self._ring) - self._limit
         if surplus > 0:
             self._ring = deque(islice(self._ring, surplus, None))
             self._seen = set(self._ring)
-            self.has_forgotten = True
+            self._has_forgotten = True
 
 
 class PastTrade(NamedTuple):

@@ -125,7 +125,7 @@ class RowStore:
 
     def write_backfilled(self, kind: int, body: bytes) -> None:
         """Add a packed row of history; the caller has told it from the rows that came live."""
-        self.recent[kind].is_new(body)
+        self.recent[kind].add_past(body)
         if len(self._stamps) < self._rows_waiting_max:
             self._stamps.append(self.stamp_ns)
             flags = int.from_bytes(body[_FLAGS_AT : _FLAGS_AT + 4], "little") | BACKFILLED

@@ -30,6 +30,8 @@ _READS_IN_A_ROW_MAX: Final = 512
 _CLOSE_S: Final = 1.0
 _LOOKS_PER_STALE: Final = 8
 _LOOK_S_MAX: Final = 0.25
+_HALTED_PER_STALE: Final = 4
+"""A look so late (a quarter of the patience) says that this process stood still, not the stream."""
 
 
 class Endpoint(Protocol):
@@ -207,9 +209,8 @@ class Stream:
             due_s = loop_s() + pause_s
             await asyncio.sleep(pause_s)
             now_s = loop_s()
-            if now_s - due_s > pause_s or self._endpoint.stale_s() == float("inf"):
+            if now_s - due_s > stale_s / _HALTED_PER_STALE or self._endpoint.stale_s() == float("inf"):
                 armed_s = now_s
-                continue
             cause = self._endpoint.overdue(now_s)
             if not cause and now_s - max(self._last_data_s, armed_s) > stale_s:
                 cause = "mute"

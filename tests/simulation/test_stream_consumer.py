@@ -487,6 +487,23 @@ def test_history_of_a_gap_is_written_once_beside_what_came_live():
     assert sorted(number for number in run.trades if number < 10) == [1, 2, 3, 4]
 
 
+def test_a_request_for_history_that_fails_ends_nothing():
+    """The gap stays a gap; the failure is counted and its text is not repeated."""
+
+    async def backfill(_kind: int, _since_ns: int, _until_ns: int) -> list[PastTrade | PastQuote]:
+        raise OSError(f"https://host/?token={uuid.uuid4().hex}")
+
+    async def play() -> dict[str, Any]:
+        async with ScriptedServer(sends(1, then=cut), sends(2, then=keep_talking)) as server:
+            run = Run(server, hooks=FeedHooks(backfill=backfill))
+            await run.until(lambda run: run.feed.backfill_failures == 2)
+            return run.feed.status()
+
+    status = asyncio.run(play())
+
+    assert (status["last_failure"], status["streams"]["stock"]["is_up"]) == ("OSError", False)
+
+
 def test_raw_frames_are_handed_on_as_they_came():
     """Name, receive stamp, bytes; nothing is left out."""
     frames: list[tuple[str, int, bytes]] = []

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from wire_messages import CALL, NOW_NS, PUT, aggregator, contract
 
+from scalpcli.adapters import aggregator_codes
 from scalpcli.adapters.aggregator import DataAggregator
 from scalpcli.adapters.aggregator_codes import DUPLICATE_WINDOW_ROWS, PastQuote, PastTrade
 from scalpcli.model.row import (
@@ -220,6 +221,25 @@ def test_held_rows_are_remembered_until_released():
     print_of(merged, 0)
 
     assert column(merged.drain(), "trade_id")[-1] == 0
+
+
+def test_history_longer_than_the_window_is_written_whole(monkeypatch):
+    """Rows of history push no live row out of the window and do not move its begin."""
+    monkeypatch.setattr(aggregator_codes, "HELD_WINDOW_ROWS_MAX", DUPLICATE_WINDOW_ROWS + 10)
+    merged = aggregator()
+    for number in range(DUPLICATE_WINDOW_ROWS + 1):
+        print_of(merged, number, NOW_NS)
+    merged.hold(31)
+    print_of(merged, -1, NOW_NS + 100)
+
+    written = [
+        merged.backfilled(
+            STOCK_TRADE, [past(10_000 + number, NOW_NS + 50), past(-1, NOW_NS + 100)], NOW_NS, NOW_NS + 100
+        )
+        for number in range(50)
+    ]
+
+    assert written == [1] * 50
 
 
 def test_a_print_of_history_that_comes_live_later_is_a_repetition():
