@@ -157,6 +157,37 @@ def test_the_sdks_trading_stream_hears_of_an_order_sent_by_the_sdks_client(tape)
     assert found[0].order.client_order_id == "conformance-1"
 
 
+def test_the_sdks_trading_stream_hears_of_a_fill(tape):
+    """An order above the ask meets the quotes that are served after it: `new`, then executions up to its quantity."""
+    from alpaca.trading.client import TradingClient
+    from alpaca.trading.enums import OrderSide, TimeInForce
+    from alpaca.trading.requests import LimitOrderRequest
+    from alpaca.trading.stream import TradingStream
+
+    found: list[Any] = []
+    with exchange_thread(tape, speed=1500.0, serving=ServingRules(wait_for=0)) as exchange:
+        market = exchange.exchange.market
+        stream = TradingStream(*pair(), url_override=exchange.exchange.stream_url + "/stream")
+        stream.subscribe_trade_updates(collector(found))
+        with running(stream):
+            wait_until(lambda: any(event["event"] == "listening" for event in exchange.exchange.log.events))
+            wait_until(lambda: market.quote(1).ask_e4 > 0)
+            limit = market.quote(1).ask_e4 / 10_000 + 20
+            client = TradingClient(*pair(), url_override=exchange.exchange.rest_url)
+            client.submit_order(
+                LimitOrderRequest(
+                    symbol=market.instruments[1].symbol, qty=1, side=OrderSide.BUY, time_in_force=TimeInForce.DAY,
+                    limit_price=round(limit),
+                )
+            )  # fmt: skip
+            wait_until(lambda: any(update.event == "fill" for update in found))
+            positions = client.get_all_positions()
+
+    assert [update.event for update in found] == ["new", "fill"]
+    assert (found[-1].qty, found[-1].position_qty) == (1.0, 1.0)
+    assert [position.symbol for position in positions] == [market.instruments[1].symbol]
+
+
 def test_json_and_msgpack_carry_the_same_messages(tape):
     """The encoding is the client's choice and changes no value: nine decimals of a second come through as text too."""
 
