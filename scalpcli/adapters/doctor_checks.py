@@ -19,7 +19,7 @@ from scalpcli.adapters.contracts import fetch_contracts, look_ahead_days
 from scalpcli.adapters.orats import Orats
 from scalpcli.errors import CredentialsError, ScalpcliError
 from scalpcli.model.instrument import STANDARD_MULTIPLIER, Instrument
-from scalpcli.model.params import RecordParams, ScalpConfig
+from scalpcli.model.params import AlpacaParams, RecordParams, ScalpConfig
 from scalpcli.model.session import LAST_DATE, is_session, next_session, ns_to_new_york, session_of
 from scalpcli.units import NS_PER_MS
 
@@ -79,7 +79,7 @@ class AlpacaDoctor:
         today: Day in New York.
         now_ns: Time of this machine.
         key: Key of the account; only its first two letters are looked at.
-        trading_url: Host it is sent to.
+        params: `[alpaca]`: the hosts that are asked.
     """
 
     rest: AlpacaRest
@@ -89,7 +89,7 @@ class AlpacaDoctor:
     today: dt.date
     now_ns: Callable[[], int]
     key: str
-    trading_url: str
+    params: AlpacaParams
 
     def findings(self) -> Iterator[Finding]:
         """One finding after another, as each is known."""
@@ -103,7 +103,8 @@ class AlpacaDoctor:
         except ScalpcliError as error:
             yield failed("keys", error)
             return
-        yield Finding("keys", Verdict.PASS, f"accepted by {urllib.parse.urlsplit(self.trading_url).netloc}")
+        yield Finding("keys", Verdict.PASS, f"accepted by {urllib.parse.urlsplit(self.params.trading_url).netloc}")
+        yield updates_finding(self.params)
         yield account_finding(account)
         yield options_finding(account)
         yield equity_finding(account, self.scalp)
@@ -121,7 +122,7 @@ class AlpacaDoctor:
             return failed(name, error)
 
     def _host_hint(self) -> str:
-        host = urllib.parse.urlsplit(self.trading_url).netloc
+        host = urllib.parse.urlsplit(self.params.trading_url).netloc
         if self.key.startswith(_PAPER_KEY) and host == _LIVE_HOST:
             return f"this is a key of the paper account: `-p alpaca.trading_url=https://{_PAPER_HOST}`"
         if self.key.startswith(_LIVE_KEY) and host == _PAPER_HOST:
@@ -202,6 +203,19 @@ class AlpacaDoctor:
                 "option feed", Verdict.WARN, found, "do not trade on it; `--option-feed opra` needs the plan"
             )
         return Finding("option feed", Verdict.PASS, f"{feed} answers")
+
+
+def updates_finding(params: AlpacaParams) -> Finding:
+    """Whether orders and the updates about them belong to one account: paper and live have hosts of their own."""
+    orders, updates = (urllib.parse.urlsplit(url).hostname for url in (params.trading_url, params.trading_stream_url))
+    if orders != updates:
+        return Finding(
+            "order updates",
+            Verdict.FAIL,
+            f"orders would go to {orders}, and their updates be listened for at {updates}",
+            "write the same host into `alpaca.trading_url` and `alpaca.trading_stream_url`",
+        )
+    return Finding("order updates", Verdict.PASS, f"from the host that takes the orders, {updates}")
 
 
 def account_finding(account: Page) -> Finding:

@@ -98,7 +98,7 @@ def _remote(reach: Access, params: Params, symbol: str, today: dt.date) -> Itera
     orats = None
     try:
         yield from AlpacaDoctor(
-            rest, symbol, params.record, params.scalp, today, reach.clock.now_ns, reach.key, reach.params.trading_url
+            rest, symbol, params.record, params.scalp, today, reach.clock.now_ns, reach.key, reach.params
         ).findings()
         if reach.orats_token:
             where = reach.params

@@ -13,10 +13,12 @@ from alpaca_day import CALL, DAY, OPEN_NS, S, routes
 from alpaca_server import serving
 
 from scalpcli.adapters.alpaca_time import ns_to_iso
-from scalpcli.adapters.doctor_checks import AlpacaDoctor, Verdict, clock_finding, orats_finding
+from scalpcli.adapters.doctor_checks import AlpacaDoctor, Verdict, clock_finding, orats_finding, updates_finding
 from scalpcli.adapters.orats import Orats
 from scalpcli.cli import app
 from scalpcli.cli.doctor_local import disk_finding, tapes_finding
+from scalpcli.errors import CredentialsError
+from scalpcli.model.params import AlpacaParams, RecordParams, ScalpConfig
 from scalpcli.model.session import is_session, ns_to_new_york, session_of
 
 ACCOUNT = {"status": "ACTIVE", "equity": "100000", "options_trading_level": 2}
@@ -92,6 +94,7 @@ def test_everything_is_looked_at_and_nothing_fails(run):
                 "keys",
                 "account",
                 "options level",
+                "order updates",
                 "equity",
                 "clock",
                 "calendar",
@@ -250,15 +253,23 @@ def test_a_key_of_the_other_account_is_recognised(key, host, hint):
         def account(self):
             raise doctor_error
 
-    from scalpcli.errors import CredentialsError
-    from scalpcli.model.params import RecordParams, ScalpConfig
-
     doctor_error = CredentialsError("Alpaca does not accept the keys")
-    doctor = AlpacaDoctor(Refusing(), "TSLA", RecordParams(), ScalpConfig(), DAY, lambda: 0, key, host)
+    doctor = AlpacaDoctor(
+        Refusing(), "TSLA", RecordParams(), ScalpConfig(), DAY, lambda: 0, key, AlpacaParams(trading_url=host)
+    )
 
     findings = list(doctor.findings())
     assert [one.verdict for one in findings] == [Verdict.FAIL, Verdict.SKIP]
     assert hint in findings[0].hint
+
+
+def test_orders_and_their_updates_belong_to_one_account():
+    """Paper orders with live updates would fill unseen."""
+    mixed = AlpacaParams(trading_url="https://api.alpaca.markets")
+
+    assert updates_finding(AlpacaParams()).verdict is Verdict.PASS
+    assert updates_finding(mixed).verdict is Verdict.FAIL
+    assert "orders would go to api.alpaca.markets" in updates_finding(mixed).found
 
 
 def test_a_clock_is_judged_by_its_distance():
