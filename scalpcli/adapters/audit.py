@@ -61,7 +61,7 @@ class Minute:
         missing: Of history and not on the tape.
         extra: On the tape and not in history.
         backfilled: On the tape, and fetched from history after a gap.
-        gap_s: Seconds of it in which the tape knows to have been blind to prints.
+        gap_s: Seconds of it in which the tape knows to have been blind to prints, or was not recorded at all.
     """
 
     start_ns: int
@@ -131,8 +131,11 @@ def _of_tape(batches: Iterable[Columns], session: Session, blind: list[tuple[int
     """The tape's prints as rows of whole numbers; fills `blind` with spans in UTC nanoseconds."""
     parts = [np.zeros((0, 6), np.int64)]
     since_ns: int | None = None
+    first_ns, last_ns = session.close_ns, session.open_ns
     for batch in batches:
         flags = batch["flags"]
+        if len(flags):
+            first_ns, last_ns = min(first_ns, int(batch["ts_recv_ns"][0])), int(batch["ts_recv_ns"][-1])
         # A message of correction or cancel has no rights; a print that was corrected later keeps its own.
         is_print = (batch["kind"] == STOCK_TRADE) & (flags & (CANCELLED | CORRECTED) == 0)
         names = ("ts_event_ns", "price_e4", "size", "exchange", "trade_id", "flags")
@@ -147,7 +150,8 @@ def _of_tape(batches: Iterable[Columns], session: Session, blind: list[tuple[int
                 blind.append((since_ns, learned_ns))
                 since_ns = None
     if since_ns is not None:
-        blind.append((since_ns, session.close_ns))
+        blind.append((since_ns, last_ns))
+    blind += [(session.open_ns, first_ns), (max(first_ns, last_ns), session.close_ns)]
     return _regular(np.concatenate(parts), session)
 
 
@@ -192,9 +196,12 @@ def _per_minute(prints: Prints, session: Session, minutes: int) -> NDArray[np.in
 
 
 def _blind_s(blind: Iterable[tuple[int, int]], session: Session, minutes: int) -> list[float]:
-    """Seconds of each minute that lie in a gap."""
+    """Seconds of each minute that lie in a gap; where gaps overlap, they count once."""
     result = [0.0] * minutes
-    for begun_ns, ended_ns in blind:
+    seen_ns = session.open_ns
+    for since_ns, ended_ns in sorted(blind):
+        begun_ns = max(since_ns, seen_ns)
+        seen_ns = max(seen_ns, ended_ns)
         first = max((begun_ns - session.open_ns) // NS_PER_MIN, 0)
         for at in range(first, min((ended_ns - session.open_ns) // NS_PER_MIN + 1, minutes)):
             start_ns = session.open_ns + at * NS_PER_MIN

@@ -92,9 +92,11 @@ def test_a_gap_explains_what_is_missing_in_its_minutes():
     """The tape knows that it was blind; a gap of another channel explains nothing."""
     prints = [past(70), past(130)]
     gap = [
+        row(0, kind=STOCK_QUOTE),
         row(70, kind=GAP, size=CHANNEL_STOCK_TRADES, flags=GAP_BEGIN, event_s=65),
         row(80, kind=GAP, size=CHANNEL_STOCK_TRADES, flags=GAP_END),
         row(140, kind=GAP, size=CHANNEL_OPTION_QUOTES, flags=GAP_BEGIN | GAP_END, event_s=125),
+        row(23_400, kind=STOCK_QUOTE),
     ]
     minutes = compare(gap, prints)
 
@@ -102,8 +104,22 @@ def test_a_gap_explains_what_is_missing_in_its_minutes():
     assert [one.is_explained for one in minutes[:3]] == [True, True, False]
 
 
-def test_a_gap_that_never_ended_lasts_to_the_close():
-    """A recorder that died blind."""
-    minutes = compare([row(90, kind=GAP, size=31, flags=GAP_BEGIN)], [past(23_399)])
+def test_what_was_not_recorded_is_explained_too():
+    """A recorder that began late and ended blind: it says nothing about the time before and after."""
+    minutes = compare(
+        [row(90, kind=GAP, size=31, flags=GAP_BEGIN), row(150, kind=STOCK_QUOTE)], [past(10), past(23_399)]
+    )
 
-    assert (minutes[1].gap_s, minutes[-1].gap_s, minutes[-1].is_explained) == (30.0, 60.0, True)
+    assert [one.gap_s for one in minutes[:4]] == [60.0, 60.0, 60.0, 60.0]
+    assert all(one.is_explained for one in minutes)
+
+
+def test_overlapping_gaps_count_once():
+    """Two channels lost at one time are one stretch of blindness."""
+    twice = [
+        row(70 + number, kind=GAP, size=CHANNEL_STOCK_TRADES, flags=GAP_BEGIN | GAP_END, event_s=65)
+        for number in (0, 5)
+    ]
+    minutes = compare([row(0, kind=STOCK_QUOTE), *twice, row(23_400, kind=STOCK_QUOTE)], [])
+
+    assert [one.gap_s for one in minutes[:3]] == [0.0, 10.0, 0.0]
