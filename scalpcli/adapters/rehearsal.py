@@ -86,6 +86,8 @@ def is_loopback(url: str, schemes: tuple[str, ...]) -> bool:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, urllib.error.HTTPError):
+        # It holds the connection, which nobody else closes.
+        error.close()
         return f"status {error.code}"
     inner = getattr(error, "reason", error)
     if isinstance(inner, TimeoutError):
