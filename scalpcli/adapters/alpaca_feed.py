@@ -87,7 +87,6 @@ class AlpacaFeed:
         may_fall_back: Whether a plan without OPRA is given the indicative feed, which is said aloud.
         speed: Market seconds in one second.
         greeks_s: Seconds between two polls of greeks; 0 = none.
-        backfill_wait_s: Seconds until history is asked for: it comes a little after the stream.
         tries_max: Failed tries in a row of a stream after which it is given up; 0 = never.
         hooks: What is asked of others.
     """
@@ -105,7 +104,6 @@ class AlpacaFeed:
         may_fall_back: bool = False,
         speed: float = 1.0,
         greeks_s: float = 0.0,
-        backfill_wait_s: float = 1.0,
         tries_max: int = 0,
         hooks: FeedHooks | None = None,
     ) -> None:
@@ -124,7 +122,6 @@ class AlpacaFeed:
         self._may_fall_back = may_fall_back
         self._hooks = hooks or FeedHooks()
         self._greeks_s = greeks_s
-        self._backfill_wait_s = backfill_wait_s
         self._spans: asyncio.Queue[tuple[int, int, int]] = asyncio.Queue(_SPANS_WAITING_MAX)
         self._rates_at_ns = now_ns()
         self._speed = speed
@@ -250,7 +247,7 @@ class AlpacaFeed:
     async def _run_backfill(self, backfill: Backfill) -> None:
         while True:
             channels, since_ns, until_ns = await self._spans.get()
-            await asyncio.sleep(self._backfill_wait_s)
+            await asyncio.sleep(self._params.history_wait_s)
             for channel, kind in _KINDS_WITH_HISTORY:
                 if channel & channels:
                     await self._backfill_one(backfill, kind, since_ns - _BEFORE_GAP_NS, until_ns)

@@ -304,11 +304,9 @@ class AlpacaParams:
     connect_s: float = setting(5.0, "seconds for a connection to open", gt=0.0, le=300.0)
     answer_s: float = setting(5.0, "seconds for an answer: to a request, or a handshake's step", gt=0.0, le=300.0)
     tries_max: int = setting(5, "tries of a request that only asks, before it is given up", ge=1, le=100)
-    stale_stock_s: float = setting(
-        8.0, "seconds of a session after which a silent stock stream is mute", gt=0.0, le=3600.0
-    )
+    stale_stock_s: float = setting(8.0, "seconds of a session until a silent stock stream is mute", gt=0.0, le=3600.0)
     stale_option_s: float = setting(
-        20.0, "seconds of a session after which a silent option stream is mute", gt=0.0, le=3600.0
+        20.0, "seconds of a session until a silent option stream is mute", gt=0.0, le=3600.0
     )
     backoff_first_s: float = setting(0.1, "seconds before the first new try of a stream; doubles", gt=0.0, le=300.0)
     backoff_max_s: float = setting(30.0, "seconds between two tries at most", gt=0.0, le=3600.0)
@@ -319,6 +317,7 @@ class AlpacaParams:
         le=300.0,
     )
     ping_s: float = setting(10.0, "seconds between two pings, and for their answer", gt=0.0, le=300.0)
+    history_wait_s: float = setting(1.0, "seconds after a gap until its history is asked for", ge=0.0, le=600.0)
     rows_waiting_max: int = setting(
         2_000_000, "rows that may wait to be written; more are dropped, counted, a gap", ge=1, le=100_000_000
     )

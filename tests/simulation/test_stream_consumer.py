@@ -29,6 +29,7 @@ PARAMS = AlpacaParams(
     backoff_max_s=0.1,
     backoff_slow_s=0.2,
     ping_s=2.0,
+    history_wait_s=0.0,
 )
 
 
@@ -44,7 +45,6 @@ class Run:
         settings: dict[str, Any] = {
             "now_ns": time.time_ns,
             "is_expected": lambda _: True,
-            "backfill_wait_s": 0.0,
         } | other
         self.feed = AlpacaFeed(self.aggregator, (self.key, self.secret), params, **settings)
         self.blocks: list[Any] = []
