@@ -17,9 +17,6 @@ from scalpcli.runtime.segment_read import Break, SegmentReader
 from tests.segment_samples import joined, read, record, same, small_blocks
 from tests.tape_samples import flip_byte
 
-FRAMES = 7
-"""Frames of a sample: begin, names, rows, names, and so on."""
-
 
 @pytest.fixture
 def folder(tmp_path):
@@ -28,9 +25,9 @@ def folder(tmp_path):
     return tmp_path / "recording"
 
 
-def frames_of(path):
-    """Where each frame begins, and its header."""
-    data, at, found = path.read_bytes(), 0, []
+def frames_of(data):
+    """Where each frame of a whole segment begins, and its header."""
+    at, found = 0, []
     while at < len(data):
         header = unpack_header(data[at : at + HEADER_BYTES])
         found.append((at, header))
@@ -40,15 +37,12 @@ def frames_of(path):
 
 def rows_frames(path):
     """Places of the frames that hold rows."""
-    return [(at, header) for at, header in frames_of(path) if header.rows]
+    return [(at, header) for at, header in frames_of(path.read_bytes()) if header.rows]
 
 
 def is_without(found, whole, begin, end):
     """Whether rows `begin` to `end`, and no others, are missing."""
     return same(found, {name: np.delete(values, slice(begin, end)) for name, values in whole.items()})
-
-
-INT64 = st.integers(-(2**63), 2**63 - 1)
 
 
 @settings(max_examples=80, deadline=None)
@@ -73,7 +67,7 @@ def test_every_flipped_bit_is_found(folder):
     path = folder / "000001.log"
     whole = joined(small_blocks())
     data = path.read_bytes()
-    starts = [at for at, _ in frames_of(path)]
+    starts = [at for at, _ in frames_of(data)]
     chance = random.Random(7)  # noqa: S311 - which bits are tried, no secret
     bits = {8 * (at + byte) + byte % 8 for at in starts[:8] for byte in range(HEADER_BYTES)}
     bits |= {chance.randrange(8 * len(data)) for _ in range(400)}
@@ -89,18 +83,8 @@ def test_every_flipped_bit_is_found(folder):
         lost = damage.rows or 0
         assert reader.rows_read == len(whole["kind"]) - lost
         first = int(np.searchsorted(starts, damage.offset, side="right")) - 1
-        begin = sum(header.rows for _, header in frames_of_data(data)[:first])
+        begin = sum(header.rows for _, header in frames_of(data)[:first])
         assert is_without(joined(reader.blocks()), whole, begin, begin + lost)
-
-
-def frames_of_data(data):
-    """Frames of whole bytes."""
-    at, found = 0, []
-    while at < len(data):
-        header = unpack_header(data[at : at + HEADER_BYTES])
-        found.append((at, header))
-        at += HEADER_BYTES + header.length
-    return found
 
 
 def test_damage_is_told_by_file_byte_and_rows(folder):
@@ -172,7 +156,7 @@ def test_lost_and_strange_bytes_cost_no_neighbour(folder):
 def test_one_hit_on_names_takes_no_name(folder):
     """They stand before and behind the first rows that use them."""
     path = folder / "000001.log"
-    places = [at for at, header in frames_of(path) if not header.rows]
+    places = [at for at, header in frames_of(path.read_bytes()) if not header.rows]
 
     for at in places[:-1]:
         flip_byte(path, at + HEADER_BYTES + 1)
@@ -240,7 +224,7 @@ def test_lost_names_leave_their_numbers(folder):
     path = folder / "000001.log"
     record(folder, [Block(joined([]), conditions=("I",))], continuation=SegmentReader(folder).continuation())
     later = SegmentReader(folder).continuation()
-    for at, header in frames_of(path):
+    for at, header in frames_of(path.read_bytes()):
         if not header.rows:
             flip_byte(path, at + HEADER_BYTES)
     data = bytearray((folder / "000002.log").read_bytes())
