@@ -158,3 +158,8 @@ def classify(symbols: Iterable[str], traded: Iterable[str], rules: ContractRules
     number = {occ: position for position, occ in enumerate(parts, start=1)}
     ids = {symbol: number[occ] for symbol, occ in parsed.items() if occ in number}
     return Contracts(ids, refused, frozenset(parsed.keys() - ids.keys()), tuple(parts))
+
+
+def underlying_of(root: str) -> str:
+    """The underlying of a contract's root: `SPXW` is of `SPX`; most roots are the underlying itself."""
+    return next((name for name, roots in _ROOTS.items() if root in roots), root)

@@ -11,6 +11,7 @@ Crank and Nicolson 1947 with four implicit starting steps (Rannacher 1984), sinc
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Final, NamedTuple
 
@@ -197,7 +198,7 @@ def first_passage(upper: Floats, lower: Floats, variance: Floats) -> tuple[Float
     values[1, :, 0] = 1.0
     ends = [1.0 - step / (_TIME_STEPS * 2.0) for step in range(_SOFT_STEPS)]
     ends += [1.0 - step / _TIME_STEPS for step in range(_SOFT_STEPS // 2, _TIME_STEPS + 1)]
-    for number, (late, early) in enumerate(zip(ends, ends[1:], strict=False)):
+    for number, (late, early) in enumerate(itertools.pairwise(ends)):
         middle = 0.5 * (late + early)
         top, bottom = _at(upper, times, middle), _at(lower, times, middle)
         slope_top, slope_bottom = _slope(upper, middle), _slope(lower, middle)

@@ -289,7 +289,7 @@ class OptionSelector:
         compared: dict[str, tuple[float | None, float]] = {
             "option_quote": (float(quote.bid_e4) / E4_PER_USD, float(quote.ask_e4) / E4_PER_USD),
             "option_quote_age": (float(judged.age_ns[row]) / NS_PER_MS, float(gates.option_quote_age_ms_max)),
-            "option_halt": (1.0, 0.0),
+            "option_halt": (float(quote.halted != 0), 0.0),
             "spread": (float(judged.spread_pct[row]), scalp.max_spread_pct),
             "ask_size": (float(quote.ask_size), float(gates.ask_size_min)),
             "open_interest": (None if math.isnan(interest) else interest, float(scalp.min_open_interest)),

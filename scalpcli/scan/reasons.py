@@ -1,0 +1,90 @@
+"""Why a contract is refused, in words with the two numbers compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from scalpcli.core.gates import Refused
+from scalpcli.core.option_selection import GateVerdict
+from scalpcli.units import E4_PER_USD
+
+_Numbers = Callable[[float, float], str]
+
+
+def _ms(value: float) -> str:
+    return f"{value / 1000.0:,.1f} s" if value < 600_000 else f"{value / 60_000.0:,.0f} min"
+
+
+_WORDS: Final[dict[str, _Numbers]] = {
+    "expiry": lambda value, limit: f"{value:.0f} days to expiry {_sign(value, limit)} {limit:.0f}",
+    "option_quote_age": lambda value, limit: f"quote {_ms(value)} old > {_ms(limit)}",
+    "option_halt": lambda _value, _limit: "halted",
+    "spread": lambda value, limit: f"spread {value:.1f} % > {limit:g} %",
+    "spread_ticks": lambda value, limit: f"spread {value:g} ticks > {limit:g}",
+    "ask_size": lambda value, limit: f"{value:.0f} at the ask < {limit:.0f}",
+    "open_interest": lambda value, limit: f"open interest {value:,.0f} < {limit:,.0f}",
+    "volume_today": lambda value, limit: f"volume {value:,.0f} < {limit:,.0f}",
+    "price": lambda value, limit: f"ask {value:.2f} > {limit:.2f}",
+    "delta": lambda value, limit: f"delta {value:.3f} {_sign(value, limit)} {limit:g}",
+}
+_UNKNOWN: Final = {
+    "spread": "spread unknown",
+    "spread_ticks": "spread unknown",
+    "open_interest": "open interest unknown",
+    "delta": "delta unknown",
+}
+_NEVER_QUOTED_MS: Final = 1e15
+
+
+def _sign(value: float, limit: float) -> str:
+    return ">" if value > limit else "<"
+
+
+def reason_of(gate: GateVerdict, quote: Any) -> str:
+    """One refusal in words; `quote` is the contract's record in the book."""
+    if gate.gate == "option_quote":
+        return _quote_words(int(quote.bid_e4), int(quote.ask_e4))
+    if gate.value is None or gate.value != gate.value:
+        return _UNKNOWN.get(gate.gate, f"{gate.gate} unknown")
+    if gate.gate == "option_quote_age" and gate.value > _NEVER_QUOTED_MS:
+        return "never quoted"
+    return _WORDS[gate.gate](gate.value, gate.limit)
+
+
+def _quote_words(bid_e4: int, ask_e4: int) -> str:
+    if bid_e4 <= 0 and ask_e4 <= 0:
+        return "no quote"
+    if bid_e4 <= 0:
+        return "no bid"
+    if ask_e4 <= 0:
+        return "no ask"
+    crossed = "crossed" if bid_e4 > ask_e4 else "locked"
+    return f"{crossed}: bid {bid_e4 / E4_PER_USD:.2f}, ask {ask_e4 / E4_PER_USD:.2f}"
+
+
+_MARKET: Final[dict[str, str]] = {
+    "session_window": "minutes",
+    "blackout": "seconds",
+    "halt": "seconds",
+    "gap": "seconds",
+    "underlying_silence": "ms",
+    "underlying_price_age": "ms",
+    "underlying_quote_age": "ms",
+    "option_silence": "ms",
+    "underlying_spread": "percent",
+}
+
+
+def market_words(refused: Refused) -> str:
+    """A gate that keeps any entry out, in words."""
+    unit = _MARKET.get(refused.gate, "")
+    name = refused.gate.replace("_", " ")
+    told = f" ({refused.detail})" if refused.detail else ""
+    if refused.value is None or refused.limit is None:
+        return f"{name}{told}"
+    if unit == "ms":
+        return f"{name} {_ms(refused.value)}, limit {_ms(refused.limit)}{told}"
+    if refused.gate in ("kill", "blackout"):
+        return f"{name}{told}"
+    return f"{name} {refused.value:.4g}, limit {refused.limit:g} {unit}{told}".replace("  ", " ")
