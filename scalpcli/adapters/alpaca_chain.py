@@ -72,6 +72,7 @@ class ChainPoller:
         option_feed: `opra` or `indicative`.
         now_ns: Time at the market.
         orats: Where a token is set: its greeks go before Alpaca's.
+        host: Who answers, for people.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class ChainPoller:
         option_feed: str,
         now_ns: Callable[[], int],
         orats: Orats | None = None,
+        host: str = "Alpaca",
     ) -> None:
         self.symbol = symbol
         self.polls = 0
@@ -91,6 +93,7 @@ class ChainPoller:
         self._option_feed = option_feed
         self._now_ns = now_ns
         self._orats = orats
+        self._host = host
         self._contracts: tuple[dt.date, list[Instrument]] | None = None
 
     def session(self) -> Session:
@@ -142,7 +145,7 @@ class ChainPoller:
         bodies = [{"source": SOURCE, "contracts": greeks}] if greeks else []
         notices = [f"{count} of {len(wanted)} contracts are {what}" for what, count in sorted(counts.items())]
         if not rows or rows[0]["kind"] != PRICE_ONLY:
-            notices.append(f"Alpaca tells no price of {self.symbol}")
+            notices.append(f"{self._host} tells no price of {self.symbol}")
         if self._orats is not None and self._orats.fault:
             notices.append(f"no greeks of ORATS: {self._orats.fault}")
         bodies += told
@@ -150,7 +153,7 @@ class ChainPoller:
         rows.sort(key=lambda row: row["ts_recv_ns"])
         rows += [{"ts_recv_ns": t_ns, "ts_event_ns": t_ns, "kind": COLD} for _ in notes]
         instruments = (Instrument(UNDERLYING_ID, self.symbol), *contracts)
-        source = f"Alpaca, {self._feed} and {self._option_feed}"
+        source = f"{self._host}, {self._feed} and {self._option_feed}"
         return LiveChain(self.symbol, session, t_ns, instruments, _columns(rows), notes, source, tuple(notices))
 
     def _orats_greeks(self, expiries: Sequence[dt.date]) -> list[dict[str, Any]]:

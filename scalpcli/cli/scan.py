@@ -65,7 +65,7 @@ def scan_options(
     ] = None,
     fees_as_of: Annotated[str | None, typer.Option(metavar="DATE", help="Charge the rates of this day")] = None,
     sort: Annotated[str, typer.Option(metavar="[-]FIELD", help="Order by a field of --schema; - for falling")] = "",
-    top: Annotated[int, typer.Option(min=1, help="Contracts shown at most")] = 10,
+    top: Annotated[int, typer.Option(metavar="INTEGER", min=1, help="Contracts shown at most")] = 10,
     all_: Annotated[bool, typer.Option("--all", help="Show refused contracts too, up to --top")] = False,
     explain: Annotated[bool, typer.Option("--explain", help="Show every gate's value, limit and verdict")] = False,
     watch: Annotated[

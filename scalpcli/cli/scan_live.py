@@ -59,13 +59,15 @@ def live_source(loaded: Loaded, rehearse: str, symbol: str, expiry: str, *, quie
         option_feed=params.record.option_feed,
         now_ns=reached.clock.now_ns,
         orats=orats,
+        host=f"local exchange {rehearse}" if rehearse else "Alpaca",
     )
 
     def poll() -> Feed:
         contracts = poller.contracts()
         chosen = choose_expiries(params, contracts, poller.session().date, expiry)
         if not poller.polls:
-            say(f"asking Alpaca for {len(chosen.dates)} expiries of {poller.symbol}", quiet=quiet)
+            days = ", ".join(str(date) for date in chosen.dates) or "no expiry"
+            say(f"asking for the chain of {poller.symbol}: {days}", quiet=quiet)
         return live_feed(poller.poll(chosen.dates))
 
     return poll
