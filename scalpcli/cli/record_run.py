@@ -39,6 +39,7 @@ from scalpcli.runtime.recording import (
     seal_earlier,
     symbol_folder,
 )
+from scalpcli.runtime.seal_room import SealRoom
 from scalpcli.runtime.tap import Tap, remove_leftover
 
 ALIVE_S: Final = 10.0
@@ -254,6 +255,7 @@ async def _open(session: Session, symbol: str, rest: AlpacaRest, end_ns: int) ->
             head=head,
             figures=RecordingFigures(continuation.conditions if continuation else (), say),
             readers=tap,
+            room=SealRoom(begun.folder),
         )
     except BaseException:
         _give_up(begun)

@@ -23,6 +23,7 @@ from scalpcli.model.block import Block
 from scalpcli.model.params import RecordParams
 from scalpcli.runtime.clock import MarketClock
 from scalpcli.runtime.recorder_figures import RecordingFigures, summary_of
+from scalpcli.runtime.seal_room import SealRoom
 
 TAP_MS: Final = 20
 """How often rows are handed to readers of the tap, while there are any."""
@@ -107,6 +108,7 @@ class Recorder:
         head: Blocks that go before the source's first.
         figures: Takes every block in, for screens and summaries.
         readers: Who listens besides.
+        room: Holds a place on the disk for the tape.
     """
 
     def __init__(
@@ -120,6 +122,7 @@ class Recorder:
         head: tuple[Block, ...] = (),
         figures: RecordingFigures | None = None,
         readers: Readers | None = None,
+        room: SealRoom | None = None,
     ) -> None:
         self.figures = figures or RecordingFigures()
         self.failure: ScalpcliError | None = None
@@ -132,6 +135,7 @@ class Recorder:
         self._clock = clock
         self._limits = limits
         self._readers = readers
+        self._room = room
         self._head = head
         self._waiting: list[Block] = []
         self._writing = asyncio.Lock()
@@ -252,6 +256,8 @@ class Recorder:
         loop = asyncio.get_running_loop()
         free = await loop.run_in_executor(self._worker, self._limits.free_bytes, self._limits.folder)
         check_room(free, self._params.min_free_gb, self._limits.folder)
+        if self._room is not None:
+            await loop.run_in_executor(self._worker, self._room.hold)
 
     async def _try(self, step: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -279,6 +285,8 @@ class Recorder:
 
     async def _finish(self) -> None:
         """Write the last rows and close the log, whatever ended the recording."""
+        if self._room is not None:
+            await asyncio.get_running_loop().run_in_executor(self._worker, self._room.release)
         await self._try(lambda: self._write(durable=False))
         await self._try(self._close)
         self._worker.shutdown()

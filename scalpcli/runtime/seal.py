@@ -42,6 +42,7 @@ from scalpcli.model.row import (
     STATUS,
 )
 from scalpcli.runtime.manifest import json_value
+from scalpcli.runtime.seal_room import release_room
 from scalpcli.runtime.segment_file import own_folder, refused
 from scalpcli.runtime.segment_read import LOST_NAME, Break, SegmentReader
 from scalpcli.runtime.tape import read_manifest
@@ -87,6 +88,7 @@ def seal_recording(recording: Path, root: Path, tape_params: TapeParams, *, keep
     if not recording.is_dir():
         raise DataError("there is no recording", place=f"`{recording}`")
     lock = own_folder(recording)
+    release_room(recording)
     try:
         reader = SegmentReader(recording)
         target = _target(reader, root)
