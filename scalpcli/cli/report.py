@@ -1,32 +1,42 @@
-"""`scalpcli report`: what runs truly did, from their journals."""
+"""`scalpcli report`: what runs truly did, from their journals, and how sure that is."""
 
 from __future__ import annotations
 
 import sys
-import textwrap
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from scalpcli.cli.options import Format, Json, Quiet, Verbose
+from scalpcli.cli.report_print import ReportFormat
 
 if TYPE_CHECKING:
     from scalpcli.report.load import Results
-    from scalpcli.report.section import Section
+    from scalpcli.report.view import View
 
 EXAMPLE = "scalpcli report runs --require 'win_rate>=55' --require 'trades>=30'"
+_WORDS: Final = ("trade", "tag", "note")
+"""First words that ask for something else than the report of runs."""
 
 
-class ReportFormat(StrEnum):
-    """How a report is printed; CSV and JSON lines have one row a run."""
+class GroupKey(StrEnum):
+    """What trades can be grouped by."""
 
-    TABLE = "table"
-    JSON = "json"
-    JSONL = "jsonl"
-    CSV = "csv"
-    MARKDOWN = "markdown"
+    DAY = "day"
+    HOUR = "hour"
+    TRIGGER = "trigger"
+    DTE = "dte"
+    SIDE = "side"
+    CONTRACT = "contract"
+    EXIT_REASON = "exit-reason"
+    SPREAD_BUCKET = "spread-bucket"
+    CONFIDENCE = "confidence"
+    STRATEGY = "strategy"
+    TAG = "tag"
+    SYMBOL = "symbol"
 
 
 def report(
@@ -46,85 +56,203 @@ def report(
             help="Leave with 5 when a figure falls short, like 'win_rate>=55'; repeatable",
         ),
     ] = None,
+    timerange: Annotated[
+        str, typer.Option("--timerange", metavar="DAYS", help="Only these sessions, like 2026-11-01..2026-11-30")
+    ] = "",
     trades: Annotated[bool, typer.Option("--trades", help="List the trades instead of the report")] = False,
+    group_by: Annotated[GroupKey | None, typer.Option("--group-by", help="Pool the trades by this")] = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Hold the second of two RUNs against the first, with the interval")
+    ] = False,
+    execution: Annotated[
+        bool, typer.Option("--execution", help="Slippage, fills, latency, mark-outs from 100 ms to 5 min")
+    ] = False,
+    decay: Annotated[bool, typer.Option("--decay", help="How fast the price goes after a signal")] = False,
+    attribution: Annotated[
+        bool, typer.Option("--attribution", help="Each result by delta, gamma, theta, vega, spread and fees")
+    ] = False,
+    funnel: Annotated[
+        bool, typer.Option("--funnel", help="Triggers to trades by hour and gate, and what missed ones would have made")
+    ] = False,
+    fees: Annotated[bool, typer.Option("--fees", help="Fees by session and kind, recomputed from the fills")] = False,
+    tax: Annotated[
+        bool, typer.Option("--tax", help="Trade list for the broker's or tax adviser's spreadsheet")
+    ] = False,
+    parity: Annotated[
+        bool, typer.Option("--parity", help="Decisions of the second of two RUNs that the first does not have")
+    ] = False,
+    null: Annotated[
+        int, typer.Option("--null", metavar="N", min=0, max=1_000_000, help="Beat N random traders? Replays the tapes")
+    ] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the random traders")] = 0,
+    sensitivity: Annotated[
+        bool, typer.Option("--sensitivity", help="Replay at 0 to 1,000 ms and 0 to 2 ticks worse: the break-even curve")
+    ] = False,
+    trials: Annotated[
+        int, typer.Option("--trials", min=0, help="Settings tried before these, for the deflated Sharpe; 0 = as seen")
+    ] = 0,
     list_figures: Annotated[
         bool, typer.Option("--list-figures", help="List the figures --require knows, with their formulas")
     ] = False,
     form: Annotated[
-        ReportFormat, typer.Option("--format", help="How data is printed; csv and jsonl have one row a run")
-    ] = ReportFormat.TABLE,
+        ReportFormat | None,
+        typer.Option("--format", help="How data is printed; rows are runs  [default: table, or by --out]"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write there; .html is one self-contained page")
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Show what runs did: trades, statistics, slippage, the funnel and the quality of their data.
+    """Show what runs did and how sure that is: trades, statistics, slippage, the funnel, the quality of their data.
 
-    Reads journals only. Unknown figures print as - and are null in JSON.
+    Reads journals and, where they are still there, tapes. Unknown figures print as - and are null in JSON.
+
+    `report trade NUMBER [RUN]` draws one trade; `report tag RUN NUMBER WORD…` and `report note RUN NUMBER WORD…`
+    keep your words beside the run.
     """
+    from scalpcli.cli.report_print import chosen_form, print_report, print_view
     from scalpcli.report.require import enforce, parse_requirement
 
     del verbose
-    chosen = ReportFormat.JSON if json else form
+    chosen = chosen_form(form, json, out)
     requirements = require or []
     for text in requirements:
         parse_requirement(text)
     if list_figures:
         _print_figures(chosen)
         return
-    from scalpcli.model.params import ReplayParams
-    from scalpcli.report.load import load
-    from scalpcli.report.runs import find_runs
-    from scalpcli.report.summary import bounds, figures
+    if runs and runs[0] in _WORDS:
+        _about_one_trade(runs, chosen, quiet=quiet)
+        return
+    from scalpcli.report.summary import bounds, figures, notices
 
-    results = load(find_runs(runs or [], ReplayParams().out))
-    if trades:
-        _print_trades(results, chosen, quiet=quiet)
+    results = _read(runs or [], timerange, is_pair=compare or parity)
+    asked = {
+        "trades": trades, "fees": fees, "tax": tax, "execution": execution, "decay": decay,
+        "attribution": attribution, "funnel": funnel, "sensitivity": sensitivity,
+    }  # fmt: skip
+    view = _pair_view(results, runs or [], timerange, compare=compare) if compare or parity else None
+    view = view or _view(results, [name for name, is_asked in asked.items() if is_asked], group_by, quiet=quiet)
+    if view is None and null:
+        from scalpcli.cli.report_replays import null_view
+
+        view = null_view(results, null, seed, quiet=quiet)
+    if view is None:
+        print_report(results, chosen, requirements, trials, out, quiet=quiet)
     else:
-        _print_report(results, chosen, requirements, quiet=quiet)
+        print_view(view, chosen, notices(results), out, quiet=quiet)
     sys.stdout.flush()
-    values = figures(results) | bounds(results) if requirements else {}
+    values = figures(results, trials) | bounds(results) if requirements else {}
     enforce(values, requirements, place=", ".join(f"`{run.path}`" for run in results.runs[:3]))
 
 
-def _print_report(results: Results, form: ReportFormat, requirements: Sequence[str], *, quiet: bool) -> None:
-    from scalpcli.cli.output import emit, emit_object, say
-    from scalpcli.report.document import document, run_rows
-    from scalpcli.report.render import heading, markdown, sections
-    from scalpcli.report.summary import notices
+def _read(patterns: Sequence[str], timerange: str, *, is_pair: bool = False) -> Results:
+    from scalpcli.errors import UsageError
+    from scalpcli.model.params import ReplayParams
+    from scalpcli.report.load import load
+    from scalpcli.report.runs import find_runs, parse_days
 
-    if form is ReportFormat.JSON:
-        emit_object(document(results, requirements), Format.JSON)
-    elif form is ReportFormat.MARKDOWN:
-        sys.stdout.write(markdown(results))
-    elif form is ReportFormat.TABLE:
-        _print_head(heading(results), notices(results))
-        for section in sections(results):
-            _print_section(section)
-    else:
-        # Rows have no place for words, and a made-up market must not pass unnoticed.
-        for notice in notices(results):
-            say(notice, quiet=quiet)
-        emit(run_rows(results), Format(form.value))
+    if is_pair and len(patterns) != 2:
+        raise UsageError(
+            f"{len(patterns)} are named; two are compared",
+            place="`--compare` and `--parity`",
+            hint="scalpcli report --compare RUN_A RUN_B, each a run, a folder of runs, or a quoted glob",
+        )
+    return load(find_runs(patterns, ReplayParams().out), parse_days(timerange) if timerange else None)
 
 
-def _print_trades(results: Results, form: ReportFormat, *, quiet: bool) -> None:
-    from scalpcli.cli.output import emit, say
-    from scalpcli.report.document import trade_rows
-    from scalpcli.report.render import trades_section
-    from scalpcli.report.section import section_markdown
-    from scalpcli.report.summary import notices
+def _pair_view(results: Results, patterns: Sequence[str], timerange: str, *, compare: bool) -> View:
+    from scalpcli.report.compare import compare_view
+    from scalpcli.report.parity import parity_view
 
-    if form in (ReportFormat.TABLE, ReportFormat.MARKDOWN):
-        section = trades_section(results)
-        if form is ReportFormat.MARKDOWN:
-            sys.stdout.write(section_markdown(section, notices(results)))
-            return
-        _print_head("", notices(results))
-        _print_section(section)
+    del results
+    first, second = (_read([pattern], timerange) for pattern in patterns)
+    return compare_view(first, second) if compare else parity_view(first, second)
+
+
+def _view(results: Results, asked: Sequence[str], group_by: GroupKey | None, *, quiet: bool) -> View | None:
+    """The one view that was asked for, if any.
+
+    Raises:
+        UsageError: More than one was.
+    """
+    from scalpcli.errors import UsageError
+
+    names = [*asked, *(["group-by"] if group_by else [])]
+    if len(names) > 1:
+        raise UsageError(
+            f"{len(names)} views are asked for: {', '.join(f'--{name}' for name in names)}",
+            place="`scalpcli report`",
+            hint="ask for one at a time; the whole report and its page hold the most of each",
+        )
+    if not names:
+        return None
+    if group_by:
+        from scalpcli.report.groups import grouped, groups_view
+        from scalpcli.report.words import all_tags
+
+        tags = all_tags(results) if group_by is GroupKey.TAG else None
+        return groups_view(grouped(results.trades, group_by.value, tags), group_by.value)
+    return _made(names[0], results, quiet=quiet)
+
+
+def _made(name: str, results: Results, *, quiet: bool) -> View:
+    if name == "trades":
+        from scalpcli.report.render import trades_view
+
+        return trades_view(results)
+    if name == "fees":
+        from scalpcli.report.fees import fees_view
+
+        return fees_view(results)
+    if name == "tax":
+        from scalpcli.report.tax import tax_view
+
+        return tax_view(results)
+    if name == "attribution":
+        from scalpcli.report.attribution import attribution_view
+
+        return attribution_view(results)
+    if name in ("execution", "decay"):
+        from scalpcli.report.execution import decay_view, execution_view
+
+        return execution_view(results) if name == "execution" else decay_view(results)
+    from scalpcli.cli.report_replays import funnel_view, sensitivity_view
+
+    return funnel_view(results, quiet=quiet) if name == "funnel" else sensitivity_view(results, quiet=quiet)
+
+
+def _about_one_trade(words: Sequence[str], form: ReportFormat, *, quiet: bool) -> None:
+    """`report trade`, `report tag` and `report note`."""
+    from scalpcli.cli.output import say
+    from scalpcli.errors import UsageError
+    from scalpcli.report.words import add_words, trade_number
+    from scalpcli.runtime.clock import utc_now
+
+    verb, *rest = words
+    if verb == "trade":
+        if len(rest) not in (1, 2):
+            raise UsageError("a trade has one number", place="`report trade`", hint="scalpcli report trade 3 [RUN]")
+        from scalpcli.cli.report_print import print_view
+        from scalpcli.report.picture import trade_view
+        from scalpcli.report.summary import notices
+
+        results = _read(rest[1:], "")
+        number = trade_number(rest[0], len(results.trades))
+        print_view(trade_view(results, number), form, notices(results), None, quiet=quiet)
         return
-    for notice in notices(results):
-        say(notice, quiet=quiet)
-    emit(trade_rows(results), Format(form.value))
+    if len(rest) < 3:
+        example = f"scalpcli report {verb} runs/20261120T220000Z-0a1b2c3d 3 {'late' if verb == 'tag' else 'I moved it'}"
+        raise UsageError(f"a {verb} takes a run, a trade and words", place=f"`report {verb}`", hint=example)
+    results = _read(rest[:1], "")
+    if len(results.runs) != 1:
+        raise UsageError(f"`{rest[0]}` holds {len(results.runs)} runs", hint="name the run whose trade it is")
+    folder, count = results.runs[0].path, len(results.trades)
+    found = add_words(folder, count, rest[1], rest[2:], as_note=verb == "note", now=utc_now())
+    tags, notes = ", ".join(found.tags) or "no tag", len(found.notes)
+    say(f"trade {rest[1]}: {tags}; {notes} {'note' if notes == 1 else 'notes'}", quiet=quiet)
 
 
 def _print_figures(form: ReportFormat) -> None:
@@ -132,29 +260,6 @@ def _print_figures(form: ReportFormat) -> None:
     from scalpcli.report.figures import NAMES
 
     rows = [{"figure": name, "unit": each.unit, "formula": each.formula} for name, each in NAMES.items()]
-    chosen = Format.TABLE if form is ReportFormat.MARKDOWN else Format(form.value)
+    known = form.value in list(Format)
+    chosen = Format(form.value) if known else Format.TABLE
     emit(rows, chosen, columns=[Column("figure"), Column("unit"), Column("formula")])
-
-
-def _print_head(heading: str, notices: Sequence[str]) -> None:
-    """Which runs, and what a reader must know first: where a terminal has colours, red."""
-    from rich.console import Console
-    from rich.text import Text
-
-    from scalpcli.cli.output import TABLE_COLUMNS
-
-    lines = [Text(heading)] if heading else []
-    for notice in notices:
-        wrapped = textwrap.wrap(f"! {notice}", TABLE_COLUMNS, subsequent_indent="  ", break_on_hyphens=False)
-        lines += [Text(line, style="bold red") for line in wrapped]
-    console = Console(highlight=False, soft_wrap=True)
-    for line in [*lines, Text()] if lines else []:
-        console.print(line)
-
-
-def _print_section(section: Section) -> None:
-    from scalpcli.cli.output import Column, emit
-
-    columns = [Column(head.name, title=head.title or " ", right=head.right) for head in section.heads]
-    emit(section.rows, Format.TABLE, columns=columns, title=section.title)
-    sys.stdout.write(f"{section.note}\n\n" if section.note else "\n")

@@ -12,24 +12,26 @@ from typing import Any, Final
 
 from scalpcli.report.figures import INTERVALS, TARGETS, verdict
 from scalpcli.report.funnel import TRIGGERS, Step, gates, total
+from scalpcli.report.groups import grouped
 from scalpcli.report.load import Results, SessionResult
 from scalpcli.report.reliability import reliability
 from scalpcli.report.require import check_requirements
 from scalpcli.report.runs import Run
-from scalpcli.report.summary import bounds, figures, funnel_counts, grouped, notices
+from scalpcli.report.summary import bounds, figures, funnel_counts, notices
 
-GROUPINGS: Final = ("exit_reason", "trigger", "side")
+GROUPINGS: Final = ("exit-reason", "trigger", "side")
 _RUN_FIELDS: Final = ("mode", "created_utc", "code_version", "config_digest", "decisions_digest", "seed", "command")
 
 
-def document(results: Results, requirements: Sequence[str] = ()) -> dict[str, Any]:
+def document(results: Results, requirements: Sequence[str] = (), trials: int = 0) -> dict[str, Any]:
     """The whole report as one object.
 
     Args:
         results: What was read.
         requirements: Texts of `--require`, told as met or not.
+        trials: Settings tried, see `summary.figures`.
     """
-    values = figures(results)
+    values = figures(results, trials)
     ends = bounds(results)
     judged = values | ends
     failures = {failure.text: failure.found for failure in check_requirements(judged, requirements)}
@@ -52,7 +54,10 @@ def document(results: Results, requirements: Sequence[str] = ()) -> dict[str, An
             for text in requirements
         ],
         "reliability": [dataclasses.asdict(each) for each in reliability(results.trades)],
-        "by": {name: [dataclasses.asdict(group) for group in grouped(results.trades, name)] for name in GROUPINGS},
+        "by": {
+            name.replace("-", "_"): [dataclasses.asdict(group) for group in grouped(results.trades, name)]
+            for name in GROUPINGS
+        },
         "funnel": funnel(funnel_counts(results)),
         "sessions": [session_row(session) for session in results.sessions],
         "runs": run_rows(results),

@@ -50,7 +50,7 @@ FIGURES: Final[dict[str, Figure]] = {
     "avg_loser_usd": Figure("average loser", "USD", 2, "sum of net of the losers / losers; negative"),
     "reward_risk": Figure("R:R", "", 2, "avg_winner_usd / -avg_loser_usd"),
     "profit_factor": Figure("profit factor", "", 2, "sum of net of the winners / -(sum of net of the losers)"),
-    "expectancy_usd": Figure("expectancy per trade", "USD", 2, "net_pnl_usd / trades"),
+    "expectancy_usd": Figure("mean of a trade", "USD", 2, "net_pnl_usd / trades"),
     "expectancy_ticks": Figure("expectancy, cents a share", "", 2, "mean of net / contracts: ticks of 0.01 USD"),
     "net_pnl_usd": Figure("net P&L", "USD", 2, "gross_pnl_usd - fees_usd"),
     "gross_pnl_usd": Figure("gross P&L", "USD", 2, "premium received - premium paid, all trades"),
@@ -102,17 +102,17 @@ FIGURES: Final[dict[str, Figure]] = {
     "winner_mae_pct_mean": Figure("MAE of winners, mean", "%", 2, "mean of mae_pct of the winners"),
     "loser_mfe_pct_mean": Figure("MFE of losers, mean", "%", 2, "mean of mfe_pct of the losers"),
     "max_drawdown_overall_pct": Figure(
-        "max drawdown overall",
+        "drawdown, overall",
         "%",
         2,
         "largest 100 * (peak - equity) / peak over all sessions, each going on where the one before ended",
     ),
-    "max_drawdown_overall_usd": Figure("max drawdown overall", "USD", 2, "largest peak - equity of the same"),
+    "max_drawdown_overall_usd": Figure("drawdown, overall", "USD", 2, "largest peak - equity of the same"),
     "max_drawdown_pct": Figure(
-        "max drawdown in a day", "%", 2, "worst session's largest 100 * (peak - equity) / peak, its start a peak"
+        "drawdown, worst day", "%", 2, "worst session's largest 100 * (peak - equity) / peak, its start a peak"
     ),
     "max_drawdown_usd": Figure(
-        "max drawdown in a day", "USD", 2, "worst session's largest peak - equity, its start a peak"
+        "drawdown, worst day", "USD", 2, "worst session's largest peak - equity, its start a peak"
     ),
     "hold_s_median": Figure("hold time, median", "s", 1, "median of closing fill - opening fill, as learned"),
     "hold_s_mean": Figure("hold time, mean", "s", 1, "mean of the same"),

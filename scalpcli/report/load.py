@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scalpcli.errors import DataError
 from scalpcli.report.funnel import SessionTally, read_journal, total
 from scalpcli.report.quality import Quality, read_quality
-from scalpcli.report.runs import AGAIN, JOURNAL_FILE, Run, open_run
+from scalpcli.report.runs import AGAIN, JOURNAL_FILE, Days, Run, open_run
 from scalpcli.report.statistics import max_drawdown
 
 TRADES_FILE: Final = "trades.parquet"
@@ -61,12 +61,13 @@ TRADE_COLUMNS: Final[dict[str, Any]] = {
 """Columns of `trades.parquet` a report needs; others are left on disk."""
 MORE_COLUMNS: Final[dict[str, Any]] = {
     "run": pl.Int64,
+    "number": pl.Int64,
     "config": pl.String,
     "synthetic": pl.Boolean,
     "starting_equity_usd": pl.Float64,
 }
-"""Columns every trade gets from its session: position of the run, digest of its settings, whether the tape was
-made up, equity at the start."""
+"""Columns every trade gets from its session: position of the run, number in it from 1, digest of the settings,
+whether the tape was made up, equity at the start."""
 _EQUITY_COLUMNS: Final[dict[str, Any]] = {
     "session": pl.Date,
     "ts_ns": pl.Int64,
@@ -151,17 +152,28 @@ class Results:
         return [Results.of([run], own) for run, own in zip(self.runs, sessions, strict=True)]
 
 
-def load(paths: Iterable[Path]) -> Results:
+def load(paths: Iterable[Path], days: Days | None = None) -> Results:
     """Read runs.
 
     Args:
         paths: Run folders, see `runs.find_runs`.
+        days: Only sessions of these days; runs without any are left out.
 
     Raises:
-        DataError: A folder is no run, was written by a newer version, or is damaged.
+        DataError: A folder is no run, was written by a newer version, or is damaged; no session is left.
     """
     runs = [open_run(path) for path in paths]
-    return Results.of(runs, [session for position, run in enumerate(runs) for session in _sessions(position, run)])
+    if days is not None:
+        runs = [run for run in runs if any(days.holds(head["session"]) for head in run.manifest["sessions"])]
+        if not runs:
+            raise DataError(
+                f"no run has a session from {days.first} to {days.last}",
+                place="`--timerange`",
+                hint="`scalpcli report RUN…` without it shows which sessions there are",
+            )
+    sessions = [session for position, run in enumerate(runs) for session in _sessions(position, run)]
+    chosen = [session for session in sessions if days is None or days.holds(session.day.isoformat())]
+    return Results.of(runs, chosen)
 
 
 def _sessions(position: int, run: Run) -> list[SessionResult]:
@@ -241,6 +253,7 @@ def _trades(position: int, run: Run, tallies: Sequence[SessionTally]) -> list[pl
         parts.append(
             part.with_columns(
                 run=pl.lit(position, pl.Int64),
+                number=pl.int_range(begin - count + 1, begin + 1, dtype=pl.Int64),
                 config=pl.lit(run.manifest["config_digest"], pl.String),
                 synthetic=pl.lit(bool(head["synthetic"])),
                 starting_equity_usd=pl.lit(tally.starting_equity_usd, pl.Float64),

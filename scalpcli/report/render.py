@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import polars as pl
-
 from scalpcli.model.session import ns_to_new_york
-from scalpcli.report.document import GROUPINGS, funnel, session_row
+from scalpcli.report.document import GROUPINGS, funnel, session_row, trade_rows
 from scalpcli.report.figures import TRADES_MIN
 from scalpcli.report.funnel import TRIGGERS
+from scalpcli.report.groups import grouped
 from scalpcli.report.headline import headline
 from scalpcli.report.load import Results
 from scalpcli.report.reliability import reliability
 from scalpcli.report.section import ABSENT, Head, Section, escaped, number, quoted, section_lines, table
-from scalpcli.report.summary import bounds, figures, funnel_counts, grouped, notices
+from scalpcli.report.summary import bounds, figures, funnel_counts, notices
+from scalpcli.report.view import View
 
 _DIGEST_CHARS: Final = 12
 _UNREFUSED: Final = "condition"
@@ -33,13 +33,13 @@ def heading(results: Results) -> str:
     return f"Report of {len(results.runs)} runs, {len(results.sessions)} sessions"
 
 
-def sections(results: Results) -> list[Section]:
+def sections(results: Results, trials: int = 0) -> list[Section]:
     """All tables of the report, in order; those without anything to tell are left out."""
     parts = [
         _data(results),
         _origin(results),
         _runs(results) if len(results.runs) > 1 else None,
-        *headline(figures(results) | bounds(results)),
+        *headline(figures(results, trials) | bounds(results)),
         _reliability(results),
         _groups(results),
         _funnel(results),
@@ -48,10 +48,10 @@ def sections(results: Results) -> list[Section]:
     return [part for part in parts if part is not None and part.rows]
 
 
-def markdown(results: Results) -> str:
+def markdown(results: Results, trials: int = 0) -> str:
     """The report as Markdown."""
     lines = [f"# {escaped(heading(results))}", "", *quoted(notices(results))]
-    for section in sections(results):
+    for section in sections(results, trials):
         lines += section_lines(section)
     return "\n".join(lines).rstrip() + "\n"
 
@@ -143,10 +143,8 @@ def _reliability(results: Results) -> Section | None:
 
 def _groups(results: Results) -> Section:
     """Trades by exit, trigger and side; and by source where real and made-up sessions are mixed."""
-    titles = {"exit_reason": "exit", "trigger": "trigger", "side": "side", "source": "source"}
-    trades = results.trades.with_columns(
-        source=pl.when("synthetic").then(pl.lit("SYNTHETIC")).otherwise(pl.lit("recorded"))
-    )
+    titles = {"exit-reason": "exit", "trigger": "trigger", "side": "side", "source": "source"}
+    trades = results.trades
     is_mixed = len({session.is_synthetic for session in results.sessions}) > 1
     rows = []
     for by in (*GROUPINGS, *(("source",) if is_mixed else ())):
@@ -272,12 +270,18 @@ def _runs(results: Results) -> Section:
     return table("Runs", heads, rows)
 
 
+def trades_view(results: Results) -> View:
+    """The answer to `--trades`."""
+    return View("trades", [trades_section(results)], trade_rows(results))
+
+
 def trades_section(results: Results) -> Section:
     """One row a trade."""
-    numbered = (Head("number", "run"),) if len(results.runs) > 1 else ()
+    numbered = (Head("run", "run"),) if len(results.runs) > 1 else ()
     rows = tuple(
         {
-            "number": str(trade["run"] + 1),
+            "run": str(trade["run"] + 1),
+            "number": str(trade["number"]),
             "opened": f"{trade['session']:%m-%d} {ns_to_new_york(trade['opened_ns'])[:5]}",
             "contract": f"{trade['symbol']} {trade['strike']:g}{_RIGHTS[trade['side']]} {trade['expiry']:%m-%d}",
             "quantity": f"{trade['quantity']:,}",
@@ -290,6 +294,7 @@ def trades_section(results: Results) -> Section:
     )
     heads = (
         *numbered,
+        Head("number", "#"),
         Head("opened", "opened (ET)"),
         Head("contract", "contract"),
         Head("quantity", "qty"),

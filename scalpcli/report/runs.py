@@ -9,12 +9,13 @@ from __future__ import annotations
 import datetime as dt
 import glob
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from scalpcli.errors import DataError
+from scalpcli.errors import DataError, UsageError
 
 MANIFEST_FILE: Final = "manifest.json"
 JOURNAL_FILE: Final = "decisions.jsonl"
@@ -47,6 +48,45 @@ class Run:
     def name(self) -> str:
         """The folder's name."""
         return self.path.resolve().name
+
+
+@dataclass(frozen=True, slots=True)
+class Days:
+    """A range of days, ISO, both ends in it."""
+
+    first: str
+    last: str
+
+    def holds(self, day: str) -> bool:
+        """Whether a day, ISO, lies in the range."""
+        return self.first <= day <= self.last
+
+
+def parse_days(text: str) -> Days:
+    """The days of `--timerange`: `2026-11-01..2026-11-30`, `20261101-20261130`, or with an end left open.
+
+    Raises:
+        UsageError: It is no range of days.
+    """
+    match = _RANGE.match(text.strip())
+    ends = [match["first"], match["last"]] if match else []
+    try:
+        days = [dt.date.fromisoformat(end) if end else None for end in ends]
+    except ValueError:
+        days = []
+    if not any(days) or (all(days) and days[0] > days[1]):  # type: ignore[operator]
+        raise UsageError(
+            f"`{text:.40}` is no range of days",
+            place="`--timerange`",
+            hint="write 2026-11-01..2026-11-30, 20261101-20261130, or leave one end out: 2026-11-01..",
+        )
+    return Days(str(days[0] or dt.date.min), str(days[1] or dt.date.max))
+
+
+_ISO_DAY: Final = r"\d{4}-\d{2}-\d{2}"
+_RANGE: Final = re.compile(
+    rf"^(?P<first>{_ISO_DAY}|\d{{8}}|)(?:\.\.|(?<!-\d\d)-)(?P<last>{_ISO_DAY}|\d{{8}}|)$", re.ASCII
+)
 
 
 def find_runs(patterns: Sequence[str], root: str = "runs") -> list[Path]:

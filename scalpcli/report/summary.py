@@ -13,7 +13,6 @@ import datetime as dt
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -246,36 +245,6 @@ def _least(values: Iterable[float | None]) -> float | None:
 
 def _largest(values: Iterable[float | None]) -> float | None:
     return max((value for value in values if value is not None), default=None)
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Trades that have something in common, like the reason of their exit."""
-
-    name: str
-    trades: int
-    win_rate: float | None
-    net_pnl_usd: float
-    expectancy_usd: float | None
-    hold_s_median: float | None
-
-
-def grouped(trades: pl.DataFrame, by: str) -> list[Group]:
-    """Trades by a column, the largest group first."""
-    groups = [_group(str(key[0]), part) for key, part in trades.group_by(by, maintain_order=True)]
-    return sorted(groups, key=lambda group: (-group.trades, group.name))
-
-
-def _group(name: str, trades: pl.DataFrame) -> Group:
-    found = _trade_figures(trades)
-    return Group(
-        name=name,
-        trades=len(trades),
-        win_rate=found["win_rate"],
-        net_pnl_usd=found["net_pnl_usd"] or 0.0,
-        expectancy_usd=found["expectancy_usd"],
-        hold_s_median=found["hold_s_median"],
-    )
 
 
 def notices(results: Results) -> list[str]:

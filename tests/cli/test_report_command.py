@@ -83,18 +83,18 @@ mode    code version  config digest  seed  made (UTC)
 replay  0.1.0         c0ffeec0ffee      0  2026-11-20T22:00:00
 
 Result
-figure                      value  95 % interval
-───────────────────────────────────────────────────────────────────
-trades                          3                 2 won, 1 lost
-win rate                   66.7 %                 > 55 %: undecided
-R:R                          1.59                 > 1.5: undecided
-average winner         192.12 USD
-average loser         -120.50 USD
-profit factor                3.19
-expectancy per trade    87.92 USD                 after fees
-net P&L                263.75 USD
-Sharpe of trades             0.42                 a trade
-Sharpe of days                  -                 1 day: too few
+figure                  value  95 % interval
+───────────────────────────────────────────────────────────────
+trades                      3                 2 won, 1 lost
+win rate               66.7 %                 > 55 %: undecided
+R:R                      1.59                 > 1.5: undecided
+average winner     192.12 USD
+average loser     -120.50 USD
+profit factor            3.19
+mean of a trade     87.92 USD                 after fees
+net P&L            263.75 USD
+Sharpe of trades         0.42                 a trade
+Sharpe of days              -                 1 day: too few
 too few trades: intervals take 10, targets are decided from 30 on
 
 Behind it
@@ -104,8 +104,8 @@ worst trade                -120.50 USD  longest losing run 1
 expectancy, cents a share         8.79  a trade, after fees
 Sortino of trades                 1.26  of days -
 P(Sharpe > 0)                    0.722  true Sharpe above 0; one setting tried
-max drawdown in a day           0.45 %  450.00 USD, at fills and the close
-max drawdown overall            0.45 %  450.00 USD
+drawdown, worst day             0.45 %  450.00 USD, at fills and the close
+drawdown, overall               0.45 %  450.00 USD
 MAE, mean                            -  of winners -
 MFE, mean                            -  of losers -
 hold time, median               95.0 s  mean 345.3 s, longest 900.0 s
@@ -190,7 +190,7 @@ stale: silent for over 5 s, cross: quotes crossed; of the worst channel
 | average winner | 192.12 USD |  |  |
 | average loser | -120.50 USD |  |  |
 | profit factor | 3.19 |  |  |
-| expectancy per trade | 87.92 USD |  | after fees |
+| mean of a trade | 87.92 USD |  | after fees |
 | net P&L | 263.75 USD |  |  |
 | Sharpe of trades | 0.42 |  | a trade |
 | Sharpe of days | - |  | 1 day: too few |
@@ -207,8 +207,8 @@ too few trades: intervals take 10, targets are decided from 30 on
 | expectancy, cents a share | 8.79 | a trade, after fees |
 | Sortino of trades | 1.26 | of days - |
 | P(Sharpe > 0) | 0.722 | true Sharpe above 0; one setting tried |
-| max drawdown in a day | 0.45 % | 450.00 USD, at fills and the close |
-| max drawdown overall | 0.45 % | 450.00 USD |
+| drawdown, worst day | 0.45 % | 450.00 USD, at fills and the close |
+| drawdown, overall | 0.45 % | 450.00 USD |
 | MAE, mean | - | of winners - |
 | MFE, mean | - | of losers - |
 | hold time, median | 95.0 s | mean 345.3 s, longest 900.0 s |
@@ -321,11 +321,11 @@ def test_trades_are_listed_with_what_they_cost(report, builder):
 
     assert plain(listed.stdout) == snapshot("""\
 Trades
-opened (ET)         contract  qty  entry  exit  net USD  exit by
-────────────────────────────────────────────────────────────────────
-11-20 09:30  TSLA 250C 11-20   10   2.00  2.30   300.00  TAKE_PROFIT
-11-20 09:31  TSLA 250P 11-20   10   2.00  1.88  -120.50  STOP_LOSS
-11-20 09:32  TSLA 250C 11-20   10   2.00  2.09    84.25  TIME_EXIT
+#  opened (ET)         contract  qty  entry  exit  net USD  exit by
+───────────────────────────────────────────────────────────────────────
+1  11-20 09:30  TSLA 250C 11-20   10   2.00  2.30   300.00  TAKE_PROFIT
+2  11-20 09:31  TSLA 250P 11-20   10   2.00  1.88  -120.50  STOP_LOSS
+3  11-20 09:32  TSLA 250C 11-20   10   2.00  2.09    84.25  TIME_EXIT
 
 """)
     assert [row["net_pnl_usd"] for row in rows] == ["300.0", "-120.5", "84.25"]
@@ -356,7 +356,7 @@ def test_long_tables_say_what_they_leave_out(report, builder):
             run.session(f"2026-{month:02d}-{day:02d}")
     run.write()
 
-    text = report().stdout
+    text = " ".join(report().stdout.split())
 
     assert text.count("40 of 56 rows; --format json has all") == 2
     assert len(json.loads(report("--json").stdout)["sessions"]) == 56

@@ -142,8 +142,8 @@ def test_without_trades_no_ratio_is_shown(report, run):
     run.write()
 
     assert plain(report().stdout).split("Result\n", 1)[1] == snapshot("""\
-trades                      0
-max drawdown in a day  0.00 %  0.00 USD, at fills and the close
+trades                    0
+drawdown, worst day  0.00 %  0.00 USD, at fills and the close
 
 Funnel
                            all  burst  rejection  breakout

@@ -7,8 +7,9 @@ import math
 import pytest
 
 from scalpcli.report.figures import FIGURES
+from scalpcli.report.groups import grouped
 from scalpcli.report.load import load
-from scalpcli.report.summary import figures, grouped, notices
+from scalpcli.report.summary import figures, notices
 from tests.report_builder import BREAKOUT, REJECTION, RunBuilder
 
 UNKNOWN_WITHOUT_TRADES = {
@@ -261,7 +262,7 @@ def test_groups_tell_the_largest_first(run):
         session.trade(net_usd, exit_reason="STOP_LOSS", trigger=REJECTION)
     session.trade(40.0, exit_reason="TIME_EXIT")
 
-    groups = grouped(load([run.write()]).trades, "exit_reason")
+    groups = grouped(load([run.write()]).trades, "exit-reason")
 
     assert [(group.name, group.trades, group.net_pnl_usd) for group in groups] == [
         ("STOP_LOSS", 3, 30.0),
