@@ -7,7 +7,6 @@ block.
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 
 from scalpcli.adapters.alpaca_rest import AlpacaRest
 from scalpcli.adapters.alpaca_time import iso_to_ns
-from scalpcli.adapters.contracts import fetch_contracts
+from scalpcli.adapters.contracts import fetch_contracts, numbered
 from scalpcli.adapters.orats import Orats
 from scalpcli.errors import DataError
 from scalpcli.model.instrument import Instrument
@@ -110,7 +109,7 @@ class ChainPoller:
         date = self.session().date
         if self._contracts is None or self._contracts[0] != date:
             found = fetch_contracts(self._rest, self.symbol, date, LOOK_AHEAD_DAYS)
-            self._contracts = (date, [_numbered(each, number) for number, each in enumerate(found, start=1)])
+            self._contracts = (date, numbered(found))
         return self._contracts[1]
 
     def poll(self, expiries: Sequence[dt.date]) -> LiveChain:
@@ -124,7 +123,7 @@ class ChainPoller:
         snapshots: dict[str, Page] = {}
         for expiry in expiries:
             snapshots |= self._rest.chain(self.symbol, self._option_feed, expiry)
-        trade = self._rest.latest_trade(self.symbol, self._feed) if expiries else {}
+        trade = self._last_trade() if expiries else {}
         told = self._orats_greeks(expiries)
         self.polls += 1
         t_ns = self._now_ns()
@@ -156,16 +155,18 @@ class ChainPoller:
         source = f"{self._host}, {self._feed} and {self._option_feed}"
         return LiveChain(self.symbol, session, t_ns, instruments, _columns(rows), notes, source, tuple(notices))
 
+    def _last_trade(self) -> Page:
+        try:
+            return self._rest.latest_trade(self.symbol, self._feed)
+        except DataError:
+            # Its contracts are listed, so the symbol is right: nothing has been printed yet.
+            return {}
+
     def _orats_greeks(self, expiries: Sequence[dt.date]) -> list[dict[str, Any]]:
         if self._orats is None:
             return []
         bodies = (self._orats.greeks(self.symbol, expiry) for expiry in expiries)
         return [body for body in bodies if body is not None]
-
-
-def _numbered(contract: Instrument, number: int) -> Instrument:
-
-    return dataclasses.replace(contract, instrument_id=number)
 
 
 def _price_row(trade: Page, t_ns: int) -> list[_Row]:
