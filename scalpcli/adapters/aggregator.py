@@ -258,8 +258,8 @@ class DataAggregator:
         """
         self.stamp()
         recent = self._store.recent[kind]
-        if recent.first:
-            since_ns = max(since_ns, PACKED.unpack(recent.first)[0])
+        # What was forgotten came before the oldest rows; whatever happened up to them may have come live.
+        since_ns = max([since_ns, *(PACKED.unpack(row)[0] for row in recent.oldest)])
         names = {row[-_TRADE_NAME_BYTES:] for row in recent.rows} if kind == STOCK_TRADE else set()
         written = 0
         for row in sorted((row for row in rows if since_ns <= row.event_ns <= until_ns), key=_event_ns):

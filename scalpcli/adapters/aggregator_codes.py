@@ -17,6 +17,8 @@ DUPLICATE_WINDOW_ROWS: Final = 4096
 """Rows of one kind among which a repeated message is recognised."""
 HELD_WINDOW_ROWS_MAX: Final = 262_144
 """The same while history of a gap is waited for."""
+_OLDEST_ROWS: Final = 64
+"""Rows that tell until when the window is whole; more than this in a row are not late."""
 _CODES_MAX: Final = 30_000
 """Codes are 16 bits; the rest is left to what a recorder adds itself."""
 _TEXT_MAX: Final = 64
@@ -90,7 +92,7 @@ class RecentRows:
     While history of a gap is waited for, it holds more, so that what came live is not written again.
     """
 
-    __slots__ = ("_first_held", "_has_forgotten", "_is_held", "_limit", "_ring", "_seen")
+    __slots__ = ("_has_forgotten", "_is_held", "_limit", "_oldest_held", "_ring", "_seen")
 
     def __init__(self) -> None:
         self._limit = DUPLICATE_WINDOW_ROWS
@@ -98,7 +100,7 @@ class RecentRows:
         self._seen: set[bytes] = set()
         self._has_forgotten = False
         self._is_held = False
-        self._first_held = b""
+        self._oldest_held: tuple[bytes, ...] = ()
 
     def is_new(self, row: bytes) -> bool:
         """Whether the row is not in the window; it is afterwards."""
@@ -128,16 +130,19 @@ class RecentRows:
             self._seen.add(row)
 
     @property
-    def first(self) -> bytes:
-        """The oldest row remembered when history was first waited for; empty when none before it was forgotten."""
+    def oldest(self) -> tuple[bytes, ...]:
+        """The oldest rows remembered when history was first waited for; none where none before them was forgotten.
+
+        They are several, because one may be a late print, which happened long before what was forgotten.
+        """
         if self._is_held:
-            return self._first_held
-        return self._ring[0] if self._has_forgotten else b""
+            return self._oldest_held
+        return tuple(islice(self._ring, _OLDEST_ROWS)) if self._has_forgotten else ()
 
     def hold(self) -> None:
         """Forget nothing more, up to `HELD_WINDOW_ROWS_MAX` rows."""
         if not self._is_held:
-            self._first_held = self.first
+            self._oldest_held = self.oldest
             self._is_held = True
         self._limit = HELD_WINDOW_ROWS_MAX
 

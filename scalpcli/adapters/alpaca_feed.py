@@ -37,11 +37,15 @@ from scalpcli.units import NS_PER_S, s_to_ns
 STOCK_CHANNELS: Final = CHANNEL_STOCK_TRADES | CHANNEL_STOCK_QUOTES
 OPTION_CHANNELS: Final = CHANNEL_OPTION_TRADES | CHANNEL_OPTION_QUOTES
 _KINDS_WITH_HISTORY: Final = (
-    (CHANNEL_STOCK_TRADES, STOCK_TRADE),
-    (CHANNEL_STOCK_QUOTES, STOCK_QUOTE),
-    (CHANNEL_OPTION_TRADES, OPTION_TRADE),
+    (CHANNEL_STOCK_TRADES, STOCK_TRADE, 15 * NS_PER_S),
+    (CHANNEL_STOCK_QUOTES, STOCK_QUOTE, NS_PER_S),
+    (CHANNEL_OPTION_TRADES, OPTION_TRADE, 15 * NS_PER_S),
 )
-"""Alpaca sells no history of option quotes."""
+"""Channel, kind, and how much earlier than the gap its history is asked from.
+
+Events are older than their receipt: a print may be reported 10 seconds late (FINRA rule 6380A), a quote comes at once.
+Alpaca sells no history of option quotes.
+"""
 _WITH_HISTORY: Final = CHANNEL_STOCK_TRADES | CHANNEL_STOCK_QUOTES | CHANNEL_OPTION_TRADES
 _HISTORY_ROWS_AT_ONCE: Final = 2_000
 """Rows of history written before live rows get their turn: about 10 ms."""
@@ -49,8 +53,8 @@ _LOOK_S: Final = 0.25
 _HALTED_PATIENCE: Final = 8.0
 """During a halt the stock hardly speaks; a stream that is mute for so many times longer is still suspect."""
 _SPANS_WAITING_MAX: Final = 64
-_BEFORE_GAP_NS: Final = NS_PER_S
-"""History is asked from a little earlier: events are older than their receipt."""
+_AFTER_GAP_NS: Final = NS_PER_S // 4
+"""History is asked until a little later: what was lost last may be younger than what came first."""
 
 Backfill = Callable[[int, int, int], Awaitable[Iterable[PastTrade | PastQuote]]]
 """Kind, begin and end (UTC nanoseconds) -> history of the recorded symbols. Errors are counted."""
@@ -248,11 +252,18 @@ class AlpacaFeed:
         while True:
             channels, since_ns, until_ns = await self._spans.get()
             await asyncio.sleep(self._params.history_wait_s)
-            for channel, kind in _KINDS_WITH_HISTORY:
+            until_ns += self._behind_ns() + _AFTER_GAP_NS
+            begun_ns = (self._stock if channels & STOCK_CHANNELS else self._option).begun_ns
+            for channel, kind, before_ns in _KINDS_WITH_HISTORY:
                 if channel & channels:
-                    await self._backfill_one(backfill, kind, since_ns - _BEFORE_GAP_NS, until_ns)
+                    await self._backfill_one(backfill, kind, max(since_ns - before_ns, begun_ns), until_ns)
             if self._spans.empty():
                 self._aggregator.release(_WITH_HISTORY)
+
+    def _behind_ns(self) -> int:
+        """By how much our clock is behind the exchange's at least: an event came before it happened."""
+        seen_ns = max(self._stock.seen_ns, self._option.seen_ns)
+        return max(0, seen_ns - self._aggregator.stamp_ns)
 
     async def _backfill_one(self, backfill: Backfill, kind: int, since_ns: int, until_ns: int) -> None:
         try:

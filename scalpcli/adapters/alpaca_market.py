@@ -68,6 +68,8 @@ class MarketEndpoint:
         """Symbols that are wanted."""
         self.granted: frozenset[str] = frozenset()
         """Symbols that the server says are subscribed."""
+        self.begun_ns = 0
+        """From when on this process owes rows, UTC nanoseconds; what came before is another's, or nobody's."""
         self.short_gaps = 0
         self.last_gap: tuple[int, int, str] | None = None
         """Begin and end of the last gap, UTC nanoseconds, and its cause."""
@@ -89,6 +91,11 @@ class MarketEndpoint:
         self._is_granted_everywhere = False
 
     @property
+    def seen_ns(self) -> int:
+        """Event time of the message read last, UTC nanoseconds; 0 before the first."""
+        return self._decoder.seen_ns
+
+    @property
     def garbage(self) -> int:
         """Elements and frames that could not be read."""
         return self._decoder.garbage
@@ -104,7 +111,7 @@ class MarketEndpoint:
         """Wait until there are symbols; the time from here on counts as blind when the stream fails."""
         await self._is_wanted.wait()
         if not self._last_frame_ns:
-            self._last_frame_ns = self._aggregator.stamp()
+            self._last_frame_ns = self.begun_ns = self._aggregator.stamp()
 
     async def subscribe(self, symbols: Iterable[str]) -> None:
         """Make `symbols` the whole set; what is new is asked for and what is gone is given back."""
@@ -234,7 +241,7 @@ class MarketEndpoint:
 
     def resume(self, last_ns: int, cause: str) -> None:
         """Blind since `last_ns`, when this stream's rows ended in an earlier process."""
-        self._last_frame_ns = last_ns
+        self._last_frame_ns = self.begun_ns = last_ns
         self._down = last_ns, cause
 
     def look(self) -> None:

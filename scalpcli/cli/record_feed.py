@@ -26,7 +26,7 @@ from scalpcli.adapters.contracts import (
 )
 from scalpcli.adapters.orats import Orats
 from scalpcli.cli.alpaca_access import Access
-from scalpcli.errors import DataError, ScalpcliError
+from scalpcli.errors import DataError, ScalpcliError, UpstreamUnavailable
 from scalpcli.model.block import Block
 from scalpcli.model.params import RecordParams
 from scalpcli.model.row import LAST, OPTION_TRADE, STOCK_QUOTE, STOCK_TRADE
@@ -144,8 +144,8 @@ class RecordedMarket:
         )
         for days in self._contracts.missing_dte:
             self._say(f"no contract of {plan.symbol} expires {f'in {days} days' if days else 'today'}")
-        with contextlib.suppress(DataError):
-            # Before the first print of a day there may be none to tell.
+        with contextlib.suppress(DataError, UpstreamUnavailable):
+            # Before the first print of a day there may be none to tell; the streams tell the next one anyway.
             told = self._rest.latest_trade(plan.symbol, params.feed)
             self._spot_e4 = usd_to_e4(float(told.get("p") or 0.0))
 

@@ -209,6 +209,20 @@ def test_history_before_the_remembered_rows_came_live():
     assert written == 1
 
 
+def test_a_late_print_does_not_say_how_far_back_rows_are_remembered():
+    """The oldest row remembered happened long ago; what was forgotten before it happened later."""
+    merged = aggregator()
+    for number in range(100):
+        print_of(merged, number, NOW_NS + number)
+    print_of(merged, 100, NOW_NS - SECOND_NS)
+    for number in range(101, 100 + DUPLICATE_WINDOW_ROWS):
+        print_of(merged, number, NOW_NS + number)
+
+    written = merged.backfilled(STOCK_TRADE, [past(50, NOW_NS + 50)], NOW_NS - SECOND_NS, NOW_NS + SECOND_NS)
+
+    assert written == 0
+
+
 def test_held_rows_are_remembered_until_released():
     """What comes live after a gap is told from its history however much it is."""
     merged = aggregator()
