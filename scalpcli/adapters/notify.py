@@ -44,7 +44,8 @@ def check_url(url: str, flag: str, *, any_service: bool = False) -> None:
     hint = "write an address like https://hc-ping.com/…"
     if any_service:
         hint += "; other services (`mailto:`, `tgram:`, …) need `pip install apprise`"
-    raise UsageError(f"`{flag}` takes a web address; found one that begins with `{parts.scheme}:`", hint=hint)
+    found = f"one that begins with `{parts.scheme}:`" if parts.scheme else "a text without `https://`"
+    raise UsageError(f"`{flag}` takes a web address; found {found}", hint=hint)
 
 
 class Notifier:

@@ -253,7 +253,11 @@ async def _open(session: Session, symbol: str, rest: AlpacaRest, end_ns: int) ->
             clock=access.clock,
             limits=Limits(end_ns, begun.folder),
             head=head,
-            figures=RecordingFigures(continuation.conditions if continuation else (), say),
+            figures=RecordingFigures(
+                continuation.conditions if continuation else (),
+                say,
+                len(continuation.instruments) if continuation else 0,
+            ),
             readers=tap,
             room=SealRoom(begun.folder),
         )

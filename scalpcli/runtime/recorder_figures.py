@@ -37,16 +37,21 @@ class RecordingFigures:
     Args:
         conditions: Condition texts that are known already, code 1 first: gap rows name their cause by code.
         say: Takes a line when the recording goes blind and when it sees again.
+        contracts: How many a recording that is gone on with has already.
     """
 
-    def __init__(self, conditions: Sequence[str] = (), say: Callable[[str], None] = lambda _line: None) -> None:
+    def __init__(
+        self, conditions: Sequence[str] = (), say: Callable[[str], None] = lambda _line: None, contracts: int = 0
+    ) -> None:
         self.counts = np.zeros(_KINDS, np.int64)
-        self.contracts = 0
+        self.contracts = contracts
         self.gaps = 0
         self.last_ns = 0
         self.lag_ms = 0.0
         self.lag_ms_max = 0.0
         self.last_gap = ""
+        self._last_gap_begun = ""
+        self._last_gap_channels = 0
         self._conditions = list(conditions)
         self._say = say
         self._blind_since: dict[int, int] = {}
@@ -100,12 +105,15 @@ class RecordingFigures:
             self.gaps += 1
             cause = self._cause(row["conditions"])
             self.last_gap = f"{_channels(row['size'])} from {ns_to_new_york(since_ns)}: {cause}"
+            self._last_gap_begun, self._last_gap_channels = self.last_gap, row["size"]
             self._say(f"blind in {self.last_gap}")
             self._blind_since |= {bit: since_ns for bit in bits if bit not in self._blind_since}
         if ends:
             began = [self._blind_since.pop(bit) for bit in bits if bit in self._blind_since]
             blind_s = (row["ts_recv_ns"] - min(began, default=since_ns)) / NS_PER_S
-            self.last_gap = f"{self.last_gap}, for {blind_s:.1f} s"
+            if row["size"] & self._last_gap_channels:
+                # Channels of one gap may end one after another: the last of them tells how long it was.
+                self.last_gap = f"{self._last_gap_begun}, for {blind_s:.1f} s"
             self._say(f"sees {_channels(row['size'])} again after {blind_s:.1f} s")
 
     def _cause(self, code: int) -> str:

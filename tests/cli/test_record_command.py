@@ -148,6 +148,23 @@ def test_a_killed_recorder_is_repaired_or_gone_on_with(exchange, tmp_path):
     assert not verify(tape.path).findings
 
 
+def test_a_repair_during_the_session_leaves_the_recording_to_go_on_with(exchange, tmp_path, monkeypatch):
+    """Else cron's next call would find a tape of the morning, take it for the day's and record no more."""
+    first = Recording(exchange, tmp_path).wait_for_tap()
+    first.process.kill()
+    first.process.communicate()
+    monkeypatch.setattr(MarketClock, "now_ns", lambda _self: OPEN + TWO_MINUTES_NS)
+
+    repaired = invoke("record", "repair", tmp_path)
+
+    assert repaired.exit_code == 0
+    assert "stays: its session is not over" in repaired.stderr
+    assert (tmp_path / "TSLA" / "2026-11-20" / "manifest.json").exists()
+    monkeypatch.setattr(MarketClock, "now_ns", lambda _self: SESSION.close_ns + TWO_MINUTES_NS)
+    assert invoke("record", "repair", tmp_path).exit_code == 0
+    assert not list(tmp_path.glob("TSLA/.*.recording"))
+
+
 def test_a_second_start_leaves_with_0_and_the_tap_shows_the_rows(exchange, tmp_path):
     """Cron may fire while one runs; whoever wants rows listens. SIGTERM then ends it in order."""
     first = Recording(exchange, tmp_path, "--raw").wait_for_tap()

@@ -85,3 +85,11 @@ def test_a_url_of_no_kind_is_refused_without_showing_it():
 
     assert caught.value.found == "`--heartbeat-url` takes a web address; found one that begins with `ftp:`"
     assert token not in caught.value.render()
+
+
+def test_a_text_that_is_no_address_is_told_so():
+    """It has no beginning to show."""
+    with pytest.raises(UsageError) as caught:
+        check_url("hc-ping", "--notify")
+
+    assert caught.value.found == "`--notify` takes a web address; found a text without `https://`"

@@ -284,6 +284,25 @@ def test_blindness_is_told_when_it_begins_and_when_it_ends():
     assert (figures.gaps, figures.blind, figures.market_rows) == (1, [], 0)
 
 
+def test_a_gap_whose_channels_end_apart_has_one_length():
+    """Its last channel tells it; the end of another gap does not touch it."""
+    figures = RecordingFigures(["refused"])
+    gap = {"conditions": 1, "ts_event_ns": OPEN}
+    figures.take(block(1, kind=GAP, size=4, flags=GAP_BEGIN, **gap))
+    figures.take(block(1, kind=GAP, size=3, flags=GAP_BEGIN, **gap))
+
+    for channel, seconds in ((4, 1), (1, 2), (2, 3)):
+        ended_ns = OPEN + seconds * 1_000_000_000
+        figures.take(block(1, kind=GAP, size=channel, flags=GAP_END, ts_recv_ns=ended_ns))
+
+    assert figures.last_gap == "stock_trades, stock_quotes from 09:30:00.000: refused, for 3.0 s"
+
+
+def test_contracts_of_a_recording_that_is_gone_on_with_count():
+    """What was recorded before the restart is recorded still."""
+    assert RecordingFigures(contracts=64).contracts == 64
+
+
 def test_a_late_event_loop_is_measured():
     """The 99.9th percent of a thousand wake-ups leaves the worst one out."""
     watch = LoopWatch()
