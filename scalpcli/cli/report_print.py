@@ -32,6 +32,7 @@ class ReportFormat(StrEnum):
     CSV = "csv"
     MARKDOWN = "markdown"
     PARQUET = "parquet"
+    HTML = "html"
 
 
 _SUFFIXES = {
@@ -40,6 +41,7 @@ _SUFFIXES = {
     ".csv": ReportFormat.CSV,
     ".md": ReportFormat.MARKDOWN,
     ".parquet": ReportFormat.PARQUET,
+    ".html": ReportFormat.HTML,
     ".txt": ReportFormat.TABLE,
 }
 
@@ -53,7 +55,7 @@ def chosen_form(form: ReportFormat | None, json: bool, out: Path | None) -> Repo
     chosen = ReportFormat.JSON if json else form
     if chosen is None:
         chosen = ReportFormat.TABLE if out is None else _SUFFIXES.get(out.suffix.lower(), ReportFormat.TABLE)
-    if chosen is ReportFormat.PARQUET and out is None and sys.stdout.isatty():
+    if chosen in (ReportFormat.PARQUET, ReportFormat.HTML) and out is None and sys.stdout.isatty():
         raise UsageError(
             f"{chosen} is nothing for a terminal",
             place="`--format`",
@@ -68,6 +70,10 @@ def print_view(view: View, form: ReportFormat, notices: Sequence[str], out: Path
     from scalpcli.report.section import quoted, section_lines
 
     told = [*notices, *view.more.get("notices", ())]
+    if form is ReportFormat.HTML:
+        raise UsageError(
+            "a view has no page of its own", place="`--format`", hint="the whole report has: leave the view out"
+        )
     if form is ReportFormat.PARQUET:
         write_parquet(view.rows, told, out, quiet=quiet)
         return
@@ -107,6 +113,9 @@ def print_report(
     from scalpcli.report.render import heading, markdown, sections
     from scalpcli.report.summary import notices
 
+    if form is ReportFormat.HTML:
+        _write_page(results, trials, out)
+        return
     if form is ReportFormat.PARQUET:
         write_parquet(run_rows(results), notices(results), out, quiet=quiet)
         return
@@ -123,6 +132,14 @@ def print_report(
             # Rows have no place for words, and a made-up market must not pass unnoticed.
             say_all(notices(results), quiet=quiet)
             emit(run_rows(results), Format(form.value), file=file)
+
+
+def _write_page(results: Results, trials: int, out: Path | None) -> None:
+    from scalpcli.report.page import page
+
+    text = page(results, trials)
+    with _output(out) as file:
+        file.write(text)
 
 
 def write_parquet(rows: Sequence[Any], notices: Sequence[str], out: Path | None, *, quiet: bool) -> None:

@@ -16,7 +16,7 @@ from tests.report_builder import RunBuilder
 from tests.report_samples import example_run
 
 COLUMNS = 80
-VIEWS = (
+VIEWS: tuple[tuple[str, ...], ...] = (
     ("--trades",),
     ("--group-by", "hour"),
     ("--execution",),
@@ -200,3 +200,14 @@ def test_trials_deflate(tmp_path):
     assert alone["dsr_trades"] == alone["psr_trades"] > 0.95
     assert many["dsr_trades"] < 0.95
     assert refused.exit_code == 5
+
+
+def test_a_page_is_written_by_its_ending(example, tmp_path):
+    """`--out page.html` needs no `--format`; a view has no page."""
+    done = call(example, "--out", tmp_path / "page.html")
+    refused = call(example, "--fees", "--out", tmp_path / "fees.html")
+
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert (tmp_path / "page.html").read_text().startswith("<!doctype html>")
+    assert refused.exit_code == 2
+    assert not (tmp_path / "fees.html").exists()
