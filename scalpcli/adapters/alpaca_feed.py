@@ -1,28 +1,24 @@
-"""The live market of one underlying: stock and option streams, history of gaps, greeks.
+"""The live market of one underlying: its share of the streams, history of gaps, greeks.
 
-Decides which streams run, when silence is suspect, and when history is asked for. Leaves each connection to
-`alpaca_stream.py`, rows to the aggregator, and requests to callables that are handed in.
+Decides which contracts are streamed and when history is asked for. Leaves the connections, which all symbols of a
+process share, to `alpaca_streams.py`, rows to the aggregator, and requests to callables that are handed in.
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from scalpcli.adapters.aggregator import DataAggregator
 from scalpcli.adapters.aggregator_codes import PastQuote, PastTrade
-from scalpcli.adapters.alpaca_market import Keys, MarketEndpoint
-from scalpcli.adapters.alpaca_refusals import NOT_ENTITLED
-from scalpcli.adapters.alpaca_stream import Stream
-from scalpcli.adapters.alpaca_wire import OptionDecoder, StockDecoder
-from scalpcli.errors import CredentialsError, ScalpcliError
+from scalpcli.adapters.alpaca_streams import AlpacaStreams, Seat
+from scalpcli.adapters.stream_gaps import StreamGaps
+from scalpcli.errors import ScalpcliError
 from scalpcli.model.block import Block
 from scalpcli.model.instrument import Instrument
-from scalpcli.model.note import GAP_CAUSE, GREEKS
-from scalpcli.model.params import AlpacaParams
+from scalpcli.model.note import GREEKS
 from scalpcli.model.row import (
     CHANNEL_OPTION_QUOTES,
     CHANNEL_OPTION_TRADES,
@@ -49,9 +45,6 @@ Alpaca sells no history of option quotes.
 _WITH_HISTORY: Final = CHANNEL_STOCK_TRADES | CHANNEL_STOCK_QUOTES | CHANNEL_OPTION_TRADES
 _HISTORY_ROWS_AT_ONCE: Final = 2_000
 """Rows of history written before live rows get their turn: about 10 ms."""
-_LOOK_S: Final = 0.25
-_HALTED_PATIENCE: Final = 8.0
-"""During a halt the stock hardly speaks; a stream that is mute for so many times longer is still suspect."""
 _SPANS_WAITING_MAX: Final = 64
 _AFTER_GAP_NS: Final = NS_PER_S // 4
 """History is asked until a little later: what was lost last may be younger than what came first."""
@@ -82,37 +75,19 @@ class AlpacaFeed:
 
     Args:
         aggregator: Takes what they learn.
-        keys: Key and secret.
-        params: Addresses, time-outs and back-off.
-        now_ns: Market clock, UTC nanoseconds.
-        is_expected: Whether data is expected at a moment, UTC nanoseconds: the session is open.
-        feed: `sip` or `iex`.
-        option_feed: `opra` or `indicative`.
-        may_fall_back: Whether a plan without OPRA is given the indicative feed, which is said aloud.
-        speed: Market seconds in one second.
+        streams: The connections; feeds of other symbols may share them.
         greeks_s: Seconds between two polls of greeks; 0 = none.
-        tries_max: Failed tries in a row of a stream after which it is given up; 0 = never.
         hooks: What is asked of others.
     """
 
     def __init__(
         self,
         aggregator: DataAggregator,
-        keys: Keys,
-        params: AlpacaParams,
+        streams: AlpacaStreams,
         *,
-        now_ns: Callable[[], int],
-        is_expected: Callable[[int], bool],
-        feed: str = "sip",
-        option_feed: str = "opra",
-        may_fall_back: bool = False,
-        speed: float = 1.0,
         greeks_s: float = 0.0,
-        tries_max: int = 0,
         hooks: FeedHooks | None = None,
     ) -> None:
-        self.option_feed = option_feed
-        """The option feed in use; `indicative` is not the NBBO."""
         self.backfilled = 0
         """Rows of history written."""
         self.backfill_failures = 0
@@ -120,73 +95,33 @@ class AlpacaFeed:
         self.last_failure = ""
         """What the last failed request of history or greeks said."""
         self._aggregator = aggregator
-        self._params = params
-        self._now_ns = now_ns
-        self._expects = is_expected
-        self._may_fall_back = may_fall_back
+        self._streams = streams
         self._hooks = hooks or FeedHooks()
         self._greeks_s = greeks_s
         self._spans: asyncio.Queue[tuple[int, int, int]] = asyncio.Queue(_SPANS_WAITING_MAX)
-        self._rates_at_ns = now_ns()
-        self._speed = speed
+        self._rates_at_ns = streams.now_ns()
         self._rates_rows: dict[str, int] = {}
-        common: dict[str, Any] = {
-            "aggregator": aggregator,
-            "is_expected": self._is_expected,
-            "on_gap": self._gap_ended,
-            "on_frame": self._hooks.on_frame,
-            "speed": speed,
-        }
-        self._stock = MarketEndpoint(
-            "stock stream",
-            f"{params.stream_url.rstrip('/')}/v2/{feed}",
-            keys,
-            channels=("trades", "quotes", "statuses"),
-            channel_bits=STOCK_CHANNELS,
-            decoder=StockDecoder(aggregator),
-            stale_s=lambda: self._patience_s(params.stale_stock_s),
-            **common,
+        self._stock_gaps, self._option_gaps = (
+            StreamGaps(aggregator, channels, streams.is_expected, self._gap_ended)
+            for channels in (STOCK_CHANNELS, OPTION_CHANNELS)
         )
-        self._option = MarketEndpoint(
-            "option stream",
-            self._option_url(),
-            keys,
-            channels=("trades", "quotes"),
-            channel_bits=OPTION_CHANNELS,
-            decoder=OptionDecoder(aggregator),
-            stale_s=lambda: self._patience_s(params.stale_option_s),
-            **common,
-        )
-        self._stock_stream = Stream(self._stock, params, tries_max=tries_max)
-        self._option_stream = Stream(self._option, params, tries_max=tries_max)
-
-    def _option_url(self) -> str:
-        return f"{self._params.stream_url.rstrip('/')}/v1beta1/{self.option_feed}"
-
-    def _is_expected(self) -> bool:
-        return self._expects(self._now_ns())
-
-    def _patience_s(self, stale_s: float) -> float:
-        if not self._is_expected():
-            return math.inf
-        return stale_s * _HALTED_PATIENCE if self._aggregator.is_halted else stale_s
 
     # What is recorded.
 
     async def set_contracts(self, contracts: Sequence[Instrument]) -> None:
         """Make `contracts` the whole set that is streamed; new ones are numbered, those gone keep their number."""
         self._aggregator.add_contracts(contracts)
-        await self._option.subscribe(contract.symbol for contract in contracts)
+        await self._streams.set_contracts(self._aggregator, (contract.symbol for contract in contracts))
 
     @property
     def streamed_contracts(self) -> frozenset[str]:
         """Contracts that the server says are streamed."""
-        return self._option.granted
+        return self._streams.granted(self._aggregator.symbol)
 
     def resume(self, last_ns: int, cause: str) -> None:
         """Go on with a recording whose last row came at `last_ns`, UTC nanoseconds: blind since then, for `cause`."""
-        for endpoint in (self._stock, self._option):
-            endpoint.resume(last_ns, cause)
+        for gaps in (self._stock_gaps, self._option_gaps):
+            gaps.resume(last_ns, cause)
 
     # Running.
 
@@ -196,8 +131,8 @@ class AlpacaFeed:
         Raises:
             ScalpcliError: a stream was refused for good.
         """
-        await self._stock.subscribe([self._aggregator.symbol])
-        jobs = [self._stock_stream.run(), self._run_options(), self._look()]
+        seat = Seat(self._aggregator, self._stock_gaps, self._option_gaps, self._hooks.on_frame, self._say)
+        jobs = [self._streams.run(seat)]
         if self._hooks.backfill is not None:
             jobs.append(self._run_backfill(self._hooks.backfill))
         if self._hooks.greeks is not None and self._greeks_s > 0:
@@ -211,26 +146,6 @@ class AlpacaFeed:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _run_options(self) -> None:
-        try:
-            await self._option_stream.run()
-        except CredentialsError:
-            refused = self._option_stream.last_cause.endswith(str(NOT_ENTITLED))
-            if not (self._may_fall_back and refused and self.option_feed == "opra"):
-                raise
-        self.option_feed = "indicative"
-        self._option.url = self._option_url()
-        words = "the plan has no OPRA: option quotes are indicative from here on, not the NBBO"
-        self._aggregator.note(GAP_CAUSE, {"cause": words})
-        self._say(words)
-        await self._option_stream.run()
-
-    async def _look(self) -> None:
-        while True:
-            self._stock.look()
-            self._option.look()
-            await asyncio.sleep(_LOOK_S)
 
     def _say(self, words: str) -> None:
         if self._hooks.on_message is not None:
@@ -251,9 +166,9 @@ class AlpacaFeed:
     async def _run_backfill(self, backfill: Backfill) -> None:
         while True:
             channels, since_ns, until_ns = await self._spans.get()
-            await asyncio.sleep(self._params.history_wait_s)
+            await asyncio.sleep(self._streams.params.history_wait_s)
             until_ns += self._behind_ns() + _AFTER_GAP_NS
-            begun_ns = (self._stock if channels & STOCK_CHANNELS else self._option).begun_ns
+            begun_ns = (self._stock_gaps if channels & STOCK_CHANNELS else self._option_gaps).begun_ns
             for channel, kind, before_ns in _KINDS_WITH_HISTORY:
                 if channel & channels:
                     await self._backfill_one(backfill, kind, max(since_ns - before_ns, begun_ns), until_ns)
@@ -262,8 +177,7 @@ class AlpacaFeed:
 
     def _behind_ns(self) -> int:
         """By how much our clock is behind the exchange's at least: an event came before it happened."""
-        seen_ns = max(self._stock.seen_ns, self._option.seen_ns)
-        return max(0, seen_ns - self._aggregator.stamp_ns)
+        return max(0, self._streams.seen_ns - self._aggregator.stamp_ns)
 
     async def _backfill_one(self, backfill: Backfill, kind: int, since_ns: int, until_ns: int) -> None:
         try:
@@ -295,24 +209,21 @@ class AlpacaFeed:
 
     def status(self) -> dict[str, Any]:
         """For the live screen: rows a second since the last call, lag, streams, gaps and counters."""
-        now_ns = self._now_ns()
+        now_ns = self._streams.now_ns()
         counters = self._aggregator.counters()
-        elapsed_s = max(now_ns - self._rates_at_ns, 1) / NS_PER_S / self._speed
+        elapsed_s = max(now_ns - self._rates_at_ns, 1) / NS_PER_S / self._streams.speed
         rates = {name: (count - self._rates_rows.get(name, 0)) / elapsed_s for name, count in counters["rows"].items()}
         self._rates_at_ns, self._rates_rows = now_ns, counters["rows"]
         return counters | {
             "rows_per_s": rates,
             "open_gaps": self._aggregator.open_gaps,
             "is_halted": self._aggregator.is_halted,
-            "option_feed": self.option_feed,
+            "option_feed": self._streams.option_feed,
             "backfilled": self.backfilled,
             "backfill_failures": self.backfill_failures,
             "greeks_failures": self.greeks_failures,
             "last_failure": self.last_failure,
-            "streams": {
-                "stock": _stream_status(self._stock, self._stock_stream),
-                "option": _stream_status(self._option, self._option_stream),
-            },
+            "streams": self._streams.status(self._aggregator.symbol, self._stock_gaps, self._option_gaps),
         }
 
 
@@ -330,18 +241,3 @@ def _words(error: Exception) -> str:
 
 def _in_order(rows: Iterable[PastTrade | PastQuote]) -> list[PastTrade | PastQuote]:
     return sorted(rows, key=lambda row: row.event_ns)
-
-
-def _stream_status(endpoint: MarketEndpoint, stream: Stream) -> dict[str, Any]:
-    return {
-        "is_up": stream.connection is not None,
-        "connects": stream.connects,
-        "downs": stream.downs,
-        "last_cause": stream.last_cause,
-        "last_gap": endpoint.last_gap,
-        "short_gaps": endpoint.short_gaps,
-        "limited": endpoint.limited,
-        "symbols": len(endpoint.granted),
-        "garbage": endpoint.garbage,
-        "unknown": endpoint.unknown,
-    }

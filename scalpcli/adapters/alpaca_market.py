@@ -1,21 +1,25 @@
 """What is said over a market data stream: authentication, subscriptions, data.
 
-Decides what is subscribed, checks that exactly that was granted, and tells the aggregator when the stream
-is blind and when it sees again. Leaves connections to `alpaca_stream.py` and fields to `alpaca_wire.py`.
+Decides what is subscribed, checks that exactly that was granted, and tells every symbol when the stream is blind
+and when it sees again. Leaves connections to `alpaca_stream.py`, fields to `alpaca_wire.py` and gap rows to
+`stream_gaps.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import msgspec
 from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
 
-from scalpcli.adapters.aggregator import DataAggregator
 from scalpcli.adapters.alpaca_refusals import ALREADY_AUTHENTICATED, SYMBOL_LIMIT, refusal_of_code
 from scalpcli.adapters.alpaca_wire import MarketDecoder, StreamError, Subscription, Success
+from scalpcli.adapters.stream_gaps import StreamGaps
+from scalpcli.adapters.symbol_router import SymbolRouter
 from scalpcli.units import NS_PER_S
 
 _ENCODE: Final = msgspec.msgpack.encode
@@ -32,13 +36,9 @@ class MarketEndpoint:
         url: Its full address.
         keys: Key and secret.
         channels: Alpaca's names of what is subscribed for each symbol, like `trades`.
-        channel_bits: The tape's channels that are blind without it.
         decoder: Writes its rows.
-        aggregator: Takes gaps.
+        router: Stamps them.
         stale_s: Seconds of silence that are suspect now; infinity where silence is right.
-        is_expected: Whether the market is open, so that being down is being blind.
-        on_gap: Told the span of each gap once it has ended: channels, begin and end, UTC nanoseconds.
-        on_frame: Takes the name, the receive stamp and the bytes of each frame.
         speed: Market seconds in one second.
     """
 
@@ -49,13 +49,9 @@ class MarketEndpoint:
         keys: Keys,
         *,
         channels: tuple[str, ...],
-        channel_bits: int,
         decoder: MarketDecoder,
-        aggregator: DataAggregator,
+        router: SymbolRouter,
         stale_s: Callable[[], float],
-        is_expected: Callable[[], bool],
-        on_gap: Callable[[int, int, int], None],
-        on_frame: Callable[[str, int, bytes], None] | None = None,
         speed: float = 1.0,
     ) -> None:
         self.name = name
@@ -68,26 +64,20 @@ class MarketEndpoint:
         """Symbols that are wanted."""
         self.granted: frozenset[str] = frozenset()
         """Symbols that the server says are subscribed."""
-        self.begun_ns = 0
-        """From when on this process owes rows, UTC nanoseconds; what came before is another's, or nobody's."""
-        self.short_gaps = 0
-        self.last_gap: tuple[int, int, str] | None = None
-        """Begin and end of the last gap, UTC nanoseconds, and its cause."""
+        self.gaps: list[StreamGaps] = []
+        """Those of each symbol that is told of outages."""
+        self.on_frame: Callable[[str, int, bytes], None] | None = None
+        """Takes the name, the receive stamp and the bytes of each frame."""
         self._keys = keys
         self._channels = channels
-        self._bits = channel_bits
         self._decoder = decoder
-        self._aggregator = aggregator
-        self._is_expected = is_expected
-        self._on_gap = on_gap
-        self._on_frame = on_frame
+        self._router = router
         self._speed = speed
         self._is_wanted = asyncio.Event()
         self._connection: ClientConnection | None = None
         self._answer_s = 0.0
         self._owed_since_s: float | None = None
         self._last_frame_ns = 0
-        self._down: tuple[int, str] | None = None
         self._is_granted_everywhere = False
 
     @property
@@ -111,7 +101,9 @@ class MarketEndpoint:
         """Wait until there are symbols; the time from here on counts as blind when the stream fails."""
         await self._is_wanted.wait()
         if not self._last_frame_ns:
-            self._last_frame_ns = self.begun_ns = self._aggregator.stamp()
+            self._last_frame_ns = self._router.stamp()
+        for gaps in self.gaps:
+            gaps.begin(self._router.stamp_ns)
 
     async def subscribe(self, symbols: Iterable[str]) -> None:
         """Make `symbols` the whole set; what is new is asked for and what is gone is given back."""
@@ -128,7 +120,9 @@ class MarketEndpoint:
         ):
             if changed:
                 self._owed_since_s = asyncio.get_running_loop().time()
-                await self._connection.send(_ENCODE(self._request(action, changed)))
+                # A connection that is just being lost is made again, and then asked for the whole set.
+                with contextlib.suppress(ConnectionClosed):
+                    await self._connection.send(_ENCODE(self._request(action, changed)))
 
     def _request(self, action: str, symbols: Iterable[str]) -> dict[str, Any]:
         return {"action": action} | dict.fromkeys(self._channels, sorted(symbols))
@@ -196,9 +190,9 @@ class MarketEndpoint:
         return has_data
 
     def _decode(self, frame: bytes) -> bool:
-        stamp_ns = self._aggregator.stamp()
-        if self._on_frame is not None:
-            self._on_frame(self.name, stamp_ns, frame)
+        stamp_ns = self._router.stamp()
+        if self.on_frame is not None:
+            self.on_frame(self.name, stamp_ns, frame)
         data = self._decoder.decode(frame)
         if data > 0:
             self._last_frame_ns = stamp_ns
@@ -231,45 +225,30 @@ class MarketEndpoint:
     # Gaps.
 
     def down(self, cause: str) -> None:
-        """Blind from the last data on; told at once while the market is open, else once there is data again."""
+        """Every symbol is blind from the last data on."""
         self._connection = None
         self._owed_since_s = None
         self._decoder.before_data = None
-        if self._down is None:
-            self._down = self._since_ns(), cause
-        self.look()
-
-    def resume(self, last_ns: int, cause: str) -> None:
-        """Blind since `last_ns`, when this stream's rows ended in an earlier process."""
-        self._last_frame_ns = self.begun_ns = last_ns
-        self._down = last_ns, cause
+        since_ns = self._since_ns()
+        for gaps in self.gaps:
+            gaps.down(since_ns, cause)
 
     def look(self) -> None:
-        """Tell of a gap that became one because the market opened."""
-        if self._down is not None and self._is_expected():
-            self._aggregator.begin_gap(self._bits, *self._down)
+        """Tell of gaps that became some because the market opened."""
+        for gaps in self.gaps:
+            gaps.look()
 
     def _sees_again(self) -> None:
-        if self._down is None:
-            return
-        (since_ns, cause), self._down = self._down, None
-        self._aggregator.begin_gap(self._bits, since_ns, cause)
-        self._aggregator.end_gap(self._bits)
-        self._gap_ended(since_ns, cause)
+        for gaps in self.gaps:
+            gaps.sees_again()
 
     def _lost_a_frame(self, stamp_ns: int) -> None:
         # While it is down, or before the first data, a gap is open or begins anyway.
-        if self._down is None and self._connection is not None:
-            since_ns, cause = self._since_ns(), "undecodable frame"
-            self.short_gaps += 1
-            self._aggregator.short_gap(self._bits, since_ns, cause)
+        if self._connection is not None:
+            since_ns = self._since_ns()
+            for gaps in self.gaps:
+                gaps.lost_a_frame(since_ns)
             self._last_frame_ns = stamp_ns
-            self._gap_ended(since_ns, cause)
-
-    def _gap_ended(self, since_ns: int, cause: str) -> None:
-        until_ns = self._aggregator.stamp_ns
-        self.last_gap = since_ns, until_ns, cause
-        self._on_gap(self._bits, since_ns, until_ns)
 
     def _since_ns(self) -> int:
         """Last moment seen for certain: what was lost may be older than the receive stamp of what came last."""

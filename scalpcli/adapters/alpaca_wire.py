@@ -1,4 +1,4 @@
-"""Market data as Alpaca's streams write it, decoded into calls of the aggregator.
+"""Market data as Alpaca's streams write it, decoded into calls of the aggregators.
 
 Decides which message becomes which call, and what happens to frames that are not what they should be: an
 element that cannot be read is counted, a frame that cannot be read at all may have hidden rows and is told
@@ -18,6 +18,7 @@ from msgspec import Struct, field
 from msgspec.msgpack import Decoder, Ext
 
 from scalpcli.adapters.aggregator import DataAggregator
+from scalpcli.adapters.symbol_router import SymbolRouter
 from scalpcli.units import NS_PER_S
 
 _TIMESTAMP: Final = -1
@@ -121,14 +122,14 @@ _CONTROLS: Final = (StreamError, Success, Subscription)
 
 
 class MarketDecoder:
-    """Frames of one market data stream -> calls of the aggregator.
+    """Frames of one market data stream -> calls of the aggregators.
 
     Args:
-        aggregator: Receives the rows.
+        router: Knows whose a message is.
         messages: Union of the stream's messages.
     """
 
-    def __init__(self, aggregator: DataAggregator, messages: Any) -> None:
+    def __init__(self, router: SymbolRouter, messages: Any) -> None:
         self.controls: list[Control] = []
         """Control messages not looked at yet."""
         self.before_data: Callable[[], None] | None = None
@@ -139,14 +140,14 @@ class MarketDecoder:
         """Messages of kinds that are not recorded, by kind."""
         self.garbage = 0
         """Elements and frames that could not be read."""
-        self._aggregator = aggregator
+        self._router = router
         self._frame = Decoder(list[messages])
         self._element = Decoder(messages)
         self._any_element = Decoder(dict[str, Any])
         self._elements = Decoder(list[msgspec.Raw])
 
     def decode(self, frame: bytes) -> int:
-        """Write a frame's messages as rows; the aggregator has been stamped.
+        """Write a frame's messages as rows; the router has been stamped.
 
         Returns:
             Data messages in it, those that repeat or cannot be rows among them; -1 for a frame that cannot be
@@ -198,11 +199,11 @@ _RECORDED_KINDS: Final = frozenset({"t", "q", "s", "c", "x", "error", "success",
 class StockDecoder(MarketDecoder):
     """Frames of the stock stream."""
 
-    def __init__(self, aggregator: DataAggregator) -> None:
-        super().__init__(aggregator, _StockMessage)
+    def __init__(self, router: SymbolRouter) -> None:
+        super().__init__(router, _StockMessage)
 
     def _write(self, messages: list[Any]) -> int:
-        aggregator = self._aggregator
+        stocks = self._router.stocks
         data = len(messages)
         for message in messages:
             kind = type(message)
@@ -211,8 +212,9 @@ class StockDecoder(MarketDecoder):
                 data -= 1
                 continue
             event_ns = timestamp_ns(message.time)
-            if message.symbol != aggregator.symbol:
-                aggregator.refused["stock message: unknown symbol"] += 1
+            aggregator = stocks.get(message.symbol)
+            if aggregator is None:
+                self._router.refused["stock message: unknown symbol"] += 1
                 continue
             self.seen_ns = event_ns
             if kind is _StockQuote:
@@ -231,34 +233,24 @@ class StockDecoder(MarketDecoder):
                     event_ns, message.price, message.size, message.exchange, message.conditions or (), message.trade_id
                 )
             else:
-                self._write_rare(event_ns, message)
+                _write_rare(aggregator, event_ns, message)
         return data
-
-    def _write_rare(self, event_ns: int, message: _Status | _Correction | _Cancel) -> None:
-        if isinstance(message, _Status):
-            self._aggregator.status(event_ns, message.status_code, message.reason_code)
-        elif isinstance(message, _Correction):
-            self._aggregator.correction(
-                event_ns, message.price, message.size, message.exchange, message.conditions or (), message.trade_id
-            )
-        else:
-            self._aggregator.cancel(event_ns, message.price, message.size, message.exchange, message.trade_id)
 
 
 class OptionDecoder(MarketDecoder):
     """Frames of the option stream."""
 
-    def __init__(self, aggregator: DataAggregator) -> None:
-        super().__init__(aggregator, _OptionMessage)
+    def __init__(self, router: SymbolRouter) -> None:
+        super().__init__(router, _OptionMessage)
 
     def _write(self, messages: list[Any]) -> int:
-        aggregator = self._aggregator
+        router = self._router
         data = len(messages)
         for message in messages:
             kind = type(message)
             if kind is _OptionQuote:
                 event_ns = timestamp_ns(message.time)
-                aggregator.option_quote(
+                router.option_quote(
                     message.symbol,
                     event_ns,
                     message.bid,
@@ -271,7 +263,7 @@ class OptionDecoder(MarketDecoder):
                 )
             elif kind is _OptionTrade:
                 event_ns = timestamp_ns(message.time)
-                aggregator.option_trade(
+                router.option_trade(
                     message.symbol,
                     event_ns,
                     message.price,
@@ -285,6 +277,17 @@ class OptionDecoder(MarketDecoder):
                 continue
             self.seen_ns = event_ns
         return data
+
+
+def _write_rare(aggregator: DataAggregator, event_ns: int, message: _Status | _Correction | _Cancel) -> None:
+    if isinstance(message, _Status):
+        aggregator.status(event_ns, message.status_code, message.reason_code)
+    elif isinstance(message, _Correction):
+        aggregator.correction(
+            event_ns, message.price, message.size, message.exchange, message.conditions or (), message.trade_id
+        )
+    else:
+        aggregator.cancel(event_ns, message.price, message.size, message.exchange, message.trade_id)
 
 
 def timestamp_ns(time: Ext) -> int:

@@ -1,14 +1,15 @@
 """Which contracts are recorded: discovered from Alpaca's list, never computed from the weekday.
 
 Decides the expiries, the strikes about the money, what fits the plan's budget and what is added as the stock
-moves. A contract once chosen stays for the session. Leaves numbers of instruments to the tape's writer.
+moves. A contract once chosen stays for the session, unless the budget shrinks. Leaves numbers of instruments to the
+tape's writer.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -159,11 +160,23 @@ class ContractsPlan:
         The nearest strikes go first, at one distance the earlier expiry; what exceeds the budget is named.
         """
         wanted = [contract for contract in self._about(spot_e4) if contract.symbol not in self.chosen]
-        wanted.sort(key=lambda contract: (abs(contract.strike_e4 - spot_e4), _order(contract)))
+        wanted.sort(key=_nearest_to(spot_e4))
         room = max(self.contracts_max - len(self.chosen), 0)
         added = sorted(wanted[:room], key=_order)
         self.chosen.update((contract.symbol, contract) for contract in added)
         return Choice(tuple(added), tuple(sorted(wanted[room:], key=_order)))
+
+    def limit(self, contracts_max: int, spot_e4: int) -> list[Instrument]:
+        """Make the budget `contracts_max`. Where more were chosen before, those nearest the money stay.
+
+        Returns:
+            Contracts given up, by expiry, strike, calls first.
+        """
+        self.contracts_max = contracts_max
+        given_up = sorted(self.chosen.values(), key=_nearest_to(spot_e4))[contracts_max:]
+        for contract in given_up:
+            del self.chosen[contract.symbol]
+        return sorted(given_up, key=_order)
 
     def _about(self, spot_e4: int) -> Iterable[Instrument]:
         for expiry in self.expiries:
@@ -177,6 +190,10 @@ class ContractsPlan:
         below = sorted((strike for strike in strikes if strike <= spot_e4), reverse=True)
         above = sorted(strike for strike in strikes if strike > spot_e4)
         return {*below[: self.strikes], *above[: self.strikes]}
+
+
+def _nearest_to(spot_e4: int) -> Callable[[Instrument], tuple[int, tuple[dt.date, int, str]]]:
+    return lambda contract: (abs(contract.strike_e4 - spot_e4), _order(contract))
 
 
 def numbered(contracts: Iterable[Instrument], first: int = 1) -> list[Instrument]:
@@ -210,6 +227,12 @@ def look_ahead_days(dte: Collection[int]) -> int:
 def option_budget(feed: str, contracts_max: int) -> int:
     """Contracts that may be subscribed: the smaller of the setting and of what the feed's plan gives."""
     return min(contracts_max, SUBSCRIPTIONS_MAX.get(feed, contracts_max))
+
+
+def fair_shares(budget: int, count: int) -> list[int]:
+    """`budget` contracts divided among `count` symbols; the first get one more where it does not divide evenly."""
+    share, left = divmod(budget, count)
+    return [share + (place < left) for place in range(count)]
 
 
 def describe_left_out(choice: Choice) -> str:

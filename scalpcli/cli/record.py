@@ -16,7 +16,7 @@ from scalpcli.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
     from scalpcli.cli.alpaca_access import Access
-    from scalpcli.cli.record_run import Job, Session
+    from scalpcli.cli.record_session import Job, Session
     from scalpcli.model.params import Params
 
 EXAMPLE = "scalpcli record --symbol TSLA --dte 0,1 --strikes 12 --until close"
@@ -214,8 +214,9 @@ def _record(
 
     from scalpcli.cli.alpaca_access import access
     from scalpcli.cli.output import emit_object, say
-    from scalpcli.cli.record_run import Job, run
+    from scalpcli.cli.record_run import run
     from scalpcli.cli.record_screen import live, nothing
+    from scalpcli.cli.record_session import Job
     from scalpcli.runtime.lock import Busy
 
     reached = access(params, os.environ, rehearse)
@@ -245,8 +246,11 @@ def _record(
 
 
 def _symbols(given: list[str], reached: Access) -> list[str]:
-    """Every symbol once, in the order given."""
-    symbols = list(dict.fromkeys(given)) or [reached.symbol or DEFAULT_SYMBOL]
+    """What is recorded, in the order given."""
+    symbols = given or [reached.symbol or DEFAULT_SYMBOL]
+    for symbol in symbols:
+        if symbols.count(symbol) > 1:
+            raise UsageError(f"`--symbol {symbol}` is given twice", hint="a symbol has one tape: name it once")
     if reached.symbol and symbols != [reached.symbol]:
         raise UsageError(
             f"the local exchange plays {reached.symbol}, not {' and '.join(symbols)}",
@@ -272,5 +276,7 @@ def _leave(session: Session) -> None:
     for track in session.tracks:
         if track.recorder.failure is not None:
             raise track.recorder.failure
+    for error in session.refused.values():
+        raise error
     if session.stopped == INTERRUPTED:
         raise Interrupted("interrupted: everything is written" + " and sealed" * bool(session.tracks))

@@ -17,6 +17,7 @@ from scalpcli.adapters.aggregator_codes import PastQuote, PastTrade
 from scalpcli.adapters.alpaca_feed import AlpacaFeed, FeedHooks, session_expects
 from scalpcli.adapters.alpaca_history import bar_notes, option_trades, stock_quotes, stock_trades
 from scalpcli.adapters.alpaca_rest import AlpacaRest
+from scalpcli.adapters.alpaca_streams import AlpacaStreams
 from scalpcli.adapters.contracts import (
     ContractsPlan,
     describe_left_out,
@@ -52,12 +53,26 @@ class MarketPlan:
     access: Access
 
 
+def market_streams(access: Access, params: RecordParams, session: Session) -> AlpacaStreams:
+    """The connections that all symbols of a recorder share: Alpaca lets one in at each endpoint."""
+    return AlpacaStreams(
+        (access.key, access.secret),
+        access.params,
+        now_ns=access.clock.now_ns,
+        is_expected=session_expects(session.open_ns, session.close_ns),
+        feed=params.feed,
+        option_feed=params.option_feed,
+        speed=access.clock.speed,
+    )
+
+
 class RecordedMarket:
     """A source for the recorder: one underlying and the contracts near its price.
 
     Args:
         plan: What is recorded.
         rest: Alpaca's requests.
+        streams: Alpaca's connections, of all symbols.
         last_ns: Receive stamp of the head rows; no row may lie before it.
         continuation: Where the recording ended before.
         on_frame: Takes raw frames.
@@ -72,6 +87,7 @@ class RecordedMarket:
         self,
         plan: MarketPlan,
         rest: AlpacaRest,
+        streams: AlpacaStreams,
         *,
         last_ns: int,
         continuation: Continuation | None,
@@ -86,7 +102,7 @@ class RecordedMarket:
         self._close_e4 = close_e4
         self._known = continuation.instruments if continuation else ()
         self._contracts: ContractsPlan | None = None
-        access, params, session = plan.access, plan.params, plan.session
+        access = plan.access
         self._orats = (
             Orats(
                 access.params.orats_url,
@@ -110,14 +126,8 @@ class RecordedMarket:
         )
         self._feed = AlpacaFeed(
             self._aggregator,
-            (access.key, access.secret),
-            access.params,
-            now_ns=access.clock.now_ns,
-            is_expected=session_expects(session.open_ns, session.close_ns),
-            feed=params.feed,
-            option_feed=params.option_feed,
-            speed=access.clock.speed,
-            greeks_s=params.greeks_s,
+            streams,
+            greeks_s=plan.params.greeks_s,
             hooks=FeedHooks(self._backfill, self._greeks if self._orats else None, on_frame, say),
         )
         if continuation is not None and continuation.last_ts_recv_ns:
@@ -148,6 +158,13 @@ class RecordedMarket:
             # Before the first print of a day there may be none to tell; the streams tell the next one anyway.
             told = self._rest.latest_trade(plan.symbol, params.feed)
             self._spot_e4 = usd_to_e4(float(told.get("p") or 0.0))
+
+    def limit_contracts(self, contracts_max: int) -> None:
+        """Record at most so many contracts: this symbol's share of what a connection may carry."""
+        assert self._contracts is not None
+        given_up = self._contracts.limit(contracts_max, self._spot_e4 or self._guess_e4())
+        if given_up:
+            self._say(f"{len(given_up)} contracts recorded before are given up: the budget is {contracts_max}")
 
     async def run(self) -> None:
         """Stream, and choose the contracts anew as the stock moves, until cancelled."""

@@ -12,26 +12,25 @@ import os
 import shutil
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from scalpcli.adapters.alpaca_rest import AlpacaRest
+from scalpcli.adapters.alpaca_streams import AlpacaStreams
+from scalpcli.adapters.contracts import fair_shares, option_budget
 from scalpcli.adapters.notify import Notifier, beat
-from scalpcli.cli.alpaca_access import Access
-from scalpcli.cli.record_feed import MarketPlan, RecordedMarket, notes_from_bars
+from scalpcli.cli.record_feed import MarketPlan, RecordedMarket, market_streams, notes_from_bars
+from scalpcli.cli.record_session import Job, Say, Session, Track
 from scalpcli.errors import ScalpcliError
 from scalpcli.model.note import PREVIOUS_LEVELS
-from scalpcli.model.params import Params
 from scalpcli.runtime.lock import Owner, RecorderLock
-from scalpcli.runtime.raw_frames import RawFrames
+from scalpcli.runtime.raw_frames import RawFrames, RawLog
 from scalpcli.runtime.record_window import Window, next_window, until_ns, window_at
 from scalpcli.runtime.recorder import INTERRUPTED, TERMINATED, UNTIL, Limits, Recorder, check_room
 from scalpcli.runtime.recorder_figures import LoopWatch, RecordingFigures
 from scalpcli.runtime.recording import (
     Begun,
     begin,
-    bytes_of,
     earlier_notes,
     head_block,
     is_recorded,
@@ -46,94 +45,6 @@ ALIVE_S: Final = 10.0
 """Seconds without a finished write after which the heartbeat stops."""
 _WAIT_S_MAX: Final = 5.0
 _LIFE_LOOK_S: Final = 0.25
-Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What one call of `scalpcli record` does."""
-
-    symbols: Sequence[str]
-    params: Params
-    access: Access
-    root: Path
-    until: str
-    wait: bool
-    say: Say
-
-
-@dataclass(slots=True)
-class Track:
-    """One symbol being recorded."""
-
-    symbol: str
-    begun: Begun
-    market: RecordedMarket
-    recorder: Recorder
-    tap: Tap
-    raw: RawFrames | None
-    tape: Path | None = None
-
-
-class RawLog:
-    """A recording's log that writes raw frames beside the rows."""
-
-    def __init__(self, begun: Begun, raw: RawFrames) -> None:
-        self._log = begun.log
-        self._raw = raw
-        self.append = self._log.append
-        self.sync = self._log.sync
-
-    def flush(self) -> None:
-        """Rows first."""
-        self._log.flush()
-        self._raw.write()
-
-    def close(self, summary: Any = None) -> None:
-        """Rows first."""
-        self._log.close(summary)
-        self._raw.close()
-
-
-@dataclass(slots=True)
-class Session:
-    """A session being recorded: what the screen and the heartbeat look at."""
-
-    job: Job
-    window: Window
-    tracks: list[Track]
-    watch: LoopWatch
-    notifier: Notifier
-    stopped: str = ""
-
-    def stop(self, reason: str) -> None:
-        """End it: the first reason stands."""
-        self.stopped = self.stopped or reason
-        for track in self.tracks:
-            track.recorder.stop(reason)
-
-    def summary(self) -> dict[str, Any]:
-        """What is printed at the end."""
-        reasons = {track.recorder.ended for track in self.tracks}
-        return {
-            "session": self.window.session.date.isoformat(),
-            "ended": reasons.pop() if len(reasons) == 1 else "mixed",
-            "rehearsal": self.job.access.is_rehearsal,
-            **{name: round(value, 2) for name, value in self.watch.figures().items()},
-            "tapes": [_track_summary(track) for track in self.tracks],
-        }
-
-
-def _track_summary(track: Track) -> dict[str, Any]:
-    status = track.recorder.status()
-    return {
-        "symbol": track.symbol,
-        "tape": None if track.tape is None else str(track.tape),
-        "feeds": track.begun.header["feeds"],
-        "readers_dropped": track.tap.dropped,
-        **({"raw_frames": track.raw.frames, "raw_frames_dropped": track.raw.dropped} if track.raw else {}),
-        **status,
-    }
 
 
 async def run(job: Job, screen: Callable[[Session], contextlib.AbstractAsyncContextManager[None]]) -> Session | None:
@@ -176,10 +87,10 @@ async def _run_locked(
         check_room(free, job.params.record.min_free_gb, job.root)
         rest = AlpacaRest(job.access.params, job.access.key, job.access.secret)
         try:
-            for symbol in symbols:
-                session.tracks.append(await _open(session, symbol, rest, end_ns))
-                locks[symbol].tell(Owner(os.getpid(), session.tracks[-1].tap.path))
-            await _record(session, screen)
+            await _open_all(session, symbols, rest, end_ns)
+            for track in session.tracks:
+                locks[track.symbol].tell(Owner(os.getpid(), track.tap.path))
+            faults = await _record(session, screen)
         except BaseException:
             # Whatever was begun and not run is given up in order.
             for track in session.tracks:
@@ -191,7 +102,9 @@ async def _run_locked(
             rest.close()
         await asyncio.to_thread(_seal_all, session)
         for track in session.tracks:
-            notifier.say(_end_words(track))
+            notifier.say(track.end_words())
+    for fault in faults:
+        raise fault
     return session
 
 
@@ -216,13 +129,48 @@ async def _wait_for(session: Session) -> None:
         await asyncio.sleep(min(left_s, _WAIT_S_MAX))
 
 
-async def _open(session: Session, symbol: str, rest: AlpacaRest, end_ns: int) -> Track:
+async def _open_all(session: Session, symbols: Sequence[str], rest: AlpacaRest, end_ns: int) -> None:
+    """Make every symbol ready; one that cannot be recorded does not keep the others from it.
+
+    Raises:
+        ScalpcliError: none can be recorded; the first one's reason.
+    """
+    job = session.job
+    streams = market_streams(job.access, job.params.record, session.window.session)
+    for symbol in symbols:
+        try:
+            session.tracks.append(await _open(session, symbol, rest, streams, end_ns))
+        except ScalpcliError as error:
+            session.refused[symbol] = error
+            if len(symbols) > 1:
+                session.saying(symbol)(f"is not recorded: {error.found}")
+    if not session.tracks:
+        raise next(iter(session.refused.values()))
+    _divide_budget(session)
+    if session.stopped:
+        # A signal that came meanwhile.
+        session.stop(session.stopped)
+
+
+def _divide_budget(session: Session) -> None:
+    """A plan's limit holds for the connection, so the symbols that share it get equal parts of it."""
+    params = session.job.params.record
+    budget = option_budget(params.option_feed, params.max_contracts)
+    shares = fair_shares(budget, len(session.tracks))
+    for track, share in zip(session.tracks, shares, strict=True):
+        track.market.limit_contracts(share)
+    if len(shares) > 1:
+        parts = " and ".join(f"{share} for {track.symbol}" for track, share in zip(session.tracks, shares, strict=True))
+        session.job.say(f"the budget of {budget} contracts is divided: {parts}")
+
+
+async def _open(session: Session, symbol: str, rest: AlpacaRest, streams: AlpacaStreams, end_ns: int) -> Track:
     job = session.job
     params, access = job.params.record, job.access
     plan = MarketPlan(symbol, session.window.session, params, access)
     begun = await asyncio.to_thread(begin, job.root, session.window.session, params, _header(plan))
     try:
-        say = _saying(session, symbol)
+        say = session.saying(symbol)
         notes = [] if begun.continuation else await _head_notes(job, plan, rest, say)
         head = head_block(notes, access.clock.now_ns())
         continuation = begun.continuation
@@ -235,6 +183,7 @@ async def _open(session: Session, symbol: str, rest: AlpacaRest, end_ns: int) ->
         market = RecordedMarket(
             plan,
             rest,
+            streams,
             last_ns=last_ns,
             continuation=continuation,
             on_frame=raw.take if raw else None,
@@ -248,7 +197,7 @@ async def _open(session: Session, symbol: str, rest: AlpacaRest, end_ns: int) ->
         await tap.open()
         recorder = Recorder(
             market,
-            RawLog(begun, raw) if raw else begun.log,
+            RawLog(begun.log, raw) if raw else begun.log,
             params=params,
             clock=access.clock,
             limits=Limits(end_ns, begun.folder),
@@ -292,23 +241,19 @@ def _give_up(begun: Begun) -> None:
         shutil.rmtree(begun.folder, ignore_errors=True)
 
 
-def _saying(session: Session, symbol: str) -> Say:
-    def say(line: str) -> None:
-        session.job.say(f"{symbol}: {line}")
-        session.notifier.say(f"scalpcli record, {symbol}: {line}")
-
-    return say
-
-
-async def _record(session: Session, screen: Callable[[Session], contextlib.AbstractAsyncContextManager[None]]) -> None:
+async def _record(
+    session: Session, screen: Callable[[Session], contextlib.AbstractAsyncContextManager[None]]
+) -> list[BaseException]:
+    """Record until each has ended; faults of ours, which ended one and not the others, are handed back."""
     for track in session.tracks:
         feeds = " and ".join(track.begun.header["feeds"].values())
         verb = "goes on with" if track.begun.continuation else "records"
-        _saying(session, track.symbol)(f"{verb} {session.window.session.date} from {feeds}")
+        session.saying(track.symbol)(f"{verb} {session.window.session.date} from {feeds}")
     helpers = [asyncio.create_task(session.watch.run()), asyncio.create_task(_beat(session))]
     try:
         async with screen(session):
-            await asyncio.gather(*(track.recorder.run() for track in session.tracks))
+            ends = await asyncio.gather(*(track.recorder.run() for track in session.tracks), return_exceptions=True)
+        return [end for end in ends if isinstance(end, BaseException)]
     finally:
         for helper in helpers:
             helper.cancel()
@@ -348,12 +293,6 @@ def _seal_all(session: Session) -> None:
             track.recorder.failure = track.recorder.failure or error
 
 
-def _end_words(track: Track) -> str:
-    failure = track.recorder.failure
-    why = f"failed: {failure.found}" if failure else track.recorder.ended
-    return f"scalpcli record, {track.symbol}: ended ({why}), {track.recorder.figures.rows:,} rows"
-
-
 @contextlib.asynccontextmanager
 async def _signals(session: Session) -> AsyncIterator[None]:
     loop = asyncio.get_running_loop()
@@ -373,10 +312,3 @@ async def _closing(notifier: Notifier) -> AsyncIterator[None]:
         yield
     finally:
         await notifier.close()
-
-
-def disk_words(session: Session) -> dict[str, float]:
-    """Megabytes recorded and gigabytes free, for the screen."""
-    folder = session.tracks[0].begun.folder
-    recorded = sum(bytes_of(track.begun.folder) for track in session.tracks)
-    return {"recorded_mb": recorded / 1e6, "free_gb": shutil.disk_usage(folder).free / 1e9}

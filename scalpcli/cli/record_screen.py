@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from scalpcli.cli.record_run import Session, Track, disk_words
+from scalpcli.cli.record_session import Session, Track, disk_words
 from scalpcli.model.session import ns_to_new_york
 from scalpcli.runtime.recorder_figures import rates
 

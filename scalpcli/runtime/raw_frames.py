@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
 
 import zstandard
+
+from scalpcli.runtime.segment_log import SegmentWriter
 
 WAITING_BYTES_MAX: Final = 64 << 20
 _HEAD: Final = struct.Struct("<qHI")
@@ -66,3 +68,28 @@ class RawFrames:
         self._folder.mkdir(parents=True, exist_ok=True)
         number = 1 + sum(1 for _ in self._folder.glob("*.frames.zst"))
         return (self._folder / f"{number:04d}.frames.zst").open("xb")
+
+
+class RawLog:
+    """A recording's log that writes raw frames beside the rows.
+
+    Args:
+        log: Takes the rows.
+        raw: Takes the frames.
+    """
+
+    def __init__(self, log: SegmentWriter, raw: RawFrames) -> None:
+        self._log = log
+        self._raw = raw
+        self.append = log.append
+        self.sync = log.sync
+
+    def flush(self) -> None:
+        """Rows first."""
+        self._log.flush()
+        self._raw.write()
+
+    def close(self, summary: Any = None) -> None:
+        """Rows first."""
+        self._log.close(summary)
+        self._raw.close()

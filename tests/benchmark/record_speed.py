@@ -30,6 +30,7 @@ import msgpack
 
 from scalpcli.adapters.aggregator import DataAggregator
 from scalpcli.adapters.alpaca_feed import AlpacaFeed
+from scalpcli.adapters.alpaca_streams import AlpacaStreams
 from scalpcli.model.block import Block
 from scalpcli.model.params import AlpacaParams, RecordParams
 from scalpcli.model.row import COLUMNS
@@ -117,7 +118,8 @@ async def record(port: int, messages: int, folder: Path) -> dict[str, Any]:
     merged = DataAggregator("TSLA", now_ns=clock.now_ns, rows_waiting_max=2_000_000, monotonic_s=time.monotonic)
     # The server sends and does nothing else: it answers no ping.
     urls = AlpacaParams(stream_url=f"ws://127.0.0.1:{port}", stale_stock_s=60.0, ping_s=300.0)
-    feed = AlpacaFeed(merged, ("rehearsal", "rehearsal"), urls, now_ns=clock.now_ns, is_expected=lambda _: True)
+    streams = AlpacaStreams(("rehearsal", "rehearsal"), urls, now_ns=clock.now_ns, is_expected=lambda _: True)
+    feed = AlpacaFeed(merged, streams)
     log = TimedLog(SegmentWriter(folder, params, HEADER), clock)
     recorder = Recorder(feed, log, params=params, clock=clock, limits=Limits(2**62, folder.parent))
     watch = LoopWatch()

@@ -115,13 +115,15 @@ async def ours(url: str, messages: int) -> dict[str, Any]:
     """Socket to drained columns, drained every 50 ms as a recorder does."""
     from scalpcli.adapters.aggregator import DataAggregator
     from scalpcli.adapters.alpaca_feed import AlpacaFeed
+    from scalpcli.adapters.alpaca_streams import AlpacaStreams
     from scalpcli.model.params import AlpacaParams
 
     offset_ns = BEGIN_NS - time.time_ns()
     clock = lambda: time.time_ns() + offset_ns  # noqa: E731
     merged = DataAggregator("TSLA", now_ns=clock, rows_waiting_max=2_000_000, monotonic_s=time.monotonic)
     keys = ("rehearsal", "rehearsal")
-    feed = AlpacaFeed(merged, keys, AlpacaParams(stream_url=url), now_ns=clock, is_expected=lambda _: True)
+    streams = AlpacaStreams(keys, AlpacaParams(stream_url=url), now_ns=clock, is_expected=lambda _: True)
+    feed = AlpacaFeed(merged, streams)
     lags_s: list[float] = []
     tasks = [asyncio.create_task(feed.run()), asyncio.create_task(loop_lag(lags_s))]
     digests, rows, began_s, began_cpu_s, most = {}, 0, 0.0, 0.0, 0

@@ -12,6 +12,7 @@ import pytest
 
 from scalpcli.adapters.aggregator import DataAggregator
 from scalpcli.adapters.alpaca_feed import AlpacaFeed
+from scalpcli.adapters.alpaca_streams import AlpacaStreams
 from scalpcli.exchange.local_thread import exchange_thread
 from scalpcli.exchange.serving import ServingRules
 from scalpcli.model.params import AlpacaParams
@@ -44,7 +45,8 @@ async def received(url: str, tape: Tape, rows: int) -> tuple[list[tuple[Any, ...
     merged = DataAggregator("TSLA", now_ns=clock.now_ns, rows_waiting_max=100_000, monotonic_s=time.monotonic)
     pair = own_pair()
     params = dataclasses.replace(PARAMS, stream_url=url)
-    feed = AlpacaFeed(merged, (pair["key"], pair["secret"]), params, now_ns=clock.now_ns, is_expected=lambda _: False)
+    keys = (pair["key"], pair["secret"])
+    feed = AlpacaFeed(merged, AlpacaStreams(keys, params, now_ns=clock.now_ns, is_expected=lambda _: False))
     await feed.set_contracts([item for item in tape.instruments if item.is_option])
     task = asyncio.create_task(feed.run())
     blocks: list[Any] = []

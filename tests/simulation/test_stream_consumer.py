@@ -16,6 +16,7 @@ from wire_messages import CALL, PUT, contract, option_quote, pack, quote, trade
 from scalpcli.adapters.aggregator import DataAggregator
 from scalpcli.adapters.aggregator_codes import PastQuote, PastTrade
 from scalpcli.adapters.alpaca_feed import OPTION_CHANNELS, STOCK_CHANNELS, AlpacaFeed, FeedHooks
+from scalpcli.adapters.alpaca_streams import AlpacaStreams
 from scalpcli.errors import ConfigError, CredentialsError, ScalpcliError, UpstreamUnavailable, UsageError
 from scalpcli.model.params import AlpacaParams
 from scalpcli.model.row import BACKFILLED, GAP, GAP_BEGIN, GAP_END, STOCK_QUOTE, STOCK_TRADE
@@ -36,7 +37,7 @@ PARAMS = AlpacaParams(
 class Run:
     """A feed of the scripted server, run until a condition holds."""
 
-    def __init__(self, server: ScriptedServer, **other: Any) -> None:
+    def __init__(self, server: ScriptedServer, *, hooks: FeedHooks | None = None, **other: Any) -> None:
         params = dataclasses.replace(PARAMS, stream_url=server.url)
         self.aggregator = DataAggregator(
             "TSLA", now_ns=time.time_ns, rows_waiting_max=100_000, monotonic_s=time.monotonic
@@ -46,7 +47,8 @@ class Run:
             "now_ns": time.time_ns,
             "is_expected": lambda _: True,
         } | other
-        self.feed = AlpacaFeed(self.aggregator, (self.key, self.secret), params, **settings)
+        streams = AlpacaStreams((self.key, self.secret), params, **settings)
+        self.feed = AlpacaFeed(self.aggregator, streams, hooks=hooks)
         self.blocks: list[Any] = []
 
     async def until(self, condition: Any, limit_s: float = 5.0) -> None:

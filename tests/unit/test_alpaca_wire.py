@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from wire_messages import CALL, NOW_NS, aggregator, option_quote, option_trade, pack, quote, stamp, trade
 
 from scalpcli.adapters.alpaca_wire import OptionDecoder, StockDecoder, timestamp_ns
+from scalpcli.adapters.symbol_router import SymbolRouter
 from scalpcli.model.row import (
     CANCELLED,
     CORRECTED,
@@ -34,7 +35,7 @@ ELIGIBLE = LAST | RANGE | VWAP | VOLUME
 
 def rows_of(decoder_class: type[Any], *frames: bytes) -> tuple[list[tuple[int, ...]], Any]:
     merged = aggregator()
-    decoder = decoder_class(merged)
+    decoder = decoder_class(SymbolRouter(merged))
     for frame in frames:
         merged.stamp()
         decoder.decode(frame)
@@ -160,7 +161,7 @@ def test_what_no_tape_takes_is_counted_with_its_cause(message, cause):
 def test_unknown_and_broken_elements_leave_the_rest_of_the_frame():
     """Kinds that are not recorded and fields of the wrong type are counted; no gap for either."""
     merged = aggregator()
-    decoder = StockDecoder(merged)
+    decoder = StockDecoder(SymbolRouter(merged))
 
     data = decoder.decode(pack(trade(1), {"T": "l", "S": "TSLA"}, trade(2, p="x"), 7, {"T": [1]}, trade(3)))
 
@@ -172,7 +173,7 @@ def test_unknown_and_broken_elements_leave_the_rest_of_the_frame():
 @pytest.mark.parametrize("frame", [b"", b"\xc1", pack(trade(1))[:-3], b"\x93\x01", msgpack.packb({"T": "t"}), b"[{}]"])
 def test_a_frame_that_cannot_be_read_is_told(frame):
     """Rows may have been lost in it."""
-    assert StockDecoder(aggregator()).decode(frame) == -1
+    assert StockDecoder(SymbolRouter(aggregator())).decode(frame) == -1
 
 
 MESSAGES = st.lists(
@@ -245,7 +246,7 @@ def test_overwritten_bytes_never_raise(frame, at):
 def test_control_messages_are_handed_out_and_are_no_data():
     """Acks and errors come between data."""
     merged = aggregator()
-    decoder = OptionDecoder(merged)
+    decoder = OptionDecoder(SymbolRouter(merged))
 
     data = decoder.decode(
         pack({"T": "error", "code": 407, "msg": "slow"}, option_quote(1), {"T": "subscription", "quotes": [CALL]})

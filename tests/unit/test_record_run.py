@@ -7,8 +7,8 @@ import dataclasses
 from types import SimpleNamespace
 
 from scalpcli.cli import record_run
-from scalpcli.cli.record_run import Session
 from scalpcli.cli.record_screen import _lines
+from scalpcli.cli.record_session import Session
 from scalpcli.model.params import RecordParams
 from scalpcli.model.row import CHANNELS_ALL, GAP, GAP_BEGIN
 from scalpcli.runtime.record_window import next_window
