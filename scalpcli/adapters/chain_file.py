@@ -7,7 +7,6 @@ of `tape import`; nothing is written.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -20,12 +19,14 @@ from scalpcli.adapters.import_contracts import underlying_of
 from scalpcli.adapters.import_job import ImportPlan, ImportRequest
 from scalpcli.adapters.import_layout import Maps, Profile, Role
 from scalpcli.adapters.import_read import READ_ERRORS, Reading, SourceFile, open_source, read_rows, unreadable
-from scalpcli.errors import DataError, UsageError
+from scalpcli.errors import DataError, ScalpcliError, UsageError
 from scalpcli.model.instrument import Instrument, parse_occ
 from scalpcli.model.note import Note
 from scalpcli.model.row import COLD, COLUMNS, OPTION_TRADE, UNDERLYING_ID, VOLUME
 from scalpcli.model.session import Session, ns_to_new_york_date, session_of
 
+FLAG: Final = "--snapshot"
+"""The flag that hands in such a file."""
 _SYMBOLS_LOOKED_AT: Final = 100_000
 Columns = dict[str, NDArray[Any]]
 
@@ -39,7 +40,8 @@ class ChainFile:
         session: Its session.
         times_ns: When each snapshot was known, in order.
         instruments: By `instrument_id`, the underlying first.
-        blocks: Rows in order, with the cold rows' notes.
+        columns: Rows in order.
+        notes: Those of the cold rows, in their order.
         bad_rows: Rows left out because something in them cannot be read.
     """
 
@@ -47,7 +49,8 @@ class ChainFile:
     session: Session
     times_ns: tuple[int, ...]
     instruments: tuple[Instrument, ...]
-    blocks: tuple[tuple[Columns, tuple[Note, ...]], ...]
+    columns: Columns
+    notes: tuple[Note, ...]
     bad_rows: int
 
 
@@ -64,6 +67,15 @@ def read_chain_file(path: Path, maps: Maps, symbol: str = "", date: dt.date | No
         DataError: the file is missing, damaged or lacks a column; it has no rows of that symbol and day.
         UsageError: it holds several underlyings and none was named.
     """
+    try:
+        return _read(path, maps, symbol, date)
+    except ScalpcliError as error:
+        # The importer's messages name its own flag.
+        found, hint = (text.replace(Role.CHAIN.flag, FLAG) for text in (error.found, error.hint))
+        raise type(error)(found, place=error.place, hint=hint) from None
+
+
+def _read(path: Path, maps: Maps, symbol: str, date: dt.date | None) -> ChainFile:
     source = open_source(Role.CHAIN, path, maps)
     rows = read_rows(source, Reading(Profile.CHAIN)).filter(pl.col("problem").is_null())
     symbol = symbol or _only_underlying(source, rows)
@@ -74,17 +86,19 @@ def read_chain_file(path: Path, maps: Maps, symbol: str = "", date: dt.date | No
     plan = ImportPlan(request)
     underlying = Instrument(UNDERLYING_ID, symbol)
     instruments = (underlying, *plan.instruments)
-    blocks: list[tuple[Columns, tuple[Note, ...]]] = []
-    seq = 0
-    for columns, bodies in plan.blocks():
-        stamps = columns["ts_recv_ns"][columns["kind"] == COLD].tolist()
-        notes = [Note(seq + place, stamps[place], kind, body) for place, (kind, body) in enumerate(bodies)]
-        seq += len(notes)
-        blocks.append((columns, tuple(notes)))
-    first_ns = int(blocks[0][0]["ts_recv_ns"][0])
-    blocks.insert(0, (_volume_rows(source, rows, instruments, first_ns), ()))
-    times = sorted({int(ts) for columns, _ in blocks for ts in np.unique(columns["ts_recv_ns"])})
-    return ChainFile(symbol, session, tuple(times), instruments, tuple(blocks), plan.bad_count)
+    blocks: list[Columns] = []
+    notes: list[Note] = []
+    for block, bodies in plan.blocks():
+        stamps = block["ts_recv_ns"][block["kind"] == COLD].tolist()
+        notes += [
+            Note(len(notes) + place, stamp, *told)
+            for place, (stamp, told) in enumerate(zip(stamps, bodies, strict=True))
+        ]
+        blocks.append(block)
+    span_ns = (int(blocks[0]["ts_recv_ns"][0]), int(blocks[-1]["ts_recv_ns"][-1]))
+    columns = _in_order([_volume_rows(source, rows, instruments, span_ns), *blocks])
+    times = np.unique(columns["ts_recv_ns"]).tolist()
+    return ChainFile(symbol, session, tuple(times), instruments, columns, tuple(notes), plan.bad_count)
 
 
 def _only_underlying(source: SourceFile, rows: pl.LazyFrame) -> str:
@@ -117,21 +131,27 @@ def _last_day(source: SourceFile, rows: pl.LazyFrame) -> dt.date:
     return ns_to_new_york_date(int(last))
 
 
-def _volume_rows(source: SourceFile, rows: pl.LazyFrame, instruments: tuple[Instrument, ...], first_ns: int) -> Columns:
-    """What had traded before the first snapshot, one row a contract: a tape counts rises only, a scan counts all."""
-    told = rows.filter((pl.col("ts_recv_ns") == first_ns) & (pl.col("volume") > 0)).select("symbol", "volume")
-    volumes = dict(_collect(source, told).iter_rows())
-    traded = [
-        (each.instrument_id, volumes[each.symbol]) for each in instruments if volumes.get(each.symbol) is not None
-    ]
+def _volume_rows(
+    source: SourceFile, rows: pl.LazyFrame, instruments: tuple[Instrument, ...], span_ns: tuple[int, int]
+) -> Columns:
+    """What had traded before each contract's first snapshot: a tape counts rises only, a scan counts all."""
+    inside = rows.filter(pl.col("ts_recv_ns").is_between(*span_ns) & pl.col("volume").is_not_null())
+    first = inside.group_by("symbol").agg(pl.col("ts_recv_ns", "volume").sort_by("ts_recv_ns").first())
+    told = {symbol: (ts, volume) for symbol, ts, volume in _collect(source, first).iter_rows() if volume > 0}
+    traded = [(each.instrument_id, *told[each.symbol]) for each in instruments if each.symbol in told]
     columns = {name: np.zeros(len(traded), kind) for name, kind in COLUMNS.items()}
-    columns["ts_recv_ns"][:] = first_ns
-    columns["ts_event_ns"][:] = first_ns
     columns["kind"][:] = OPTION_TRADE
     columns["flags"][:] = VOLUME
-    columns["instrument_id"][:] = [number for number, _ in traded]
-    columns["size"][:] = [volume for _, volume in traded]
+    columns["instrument_id"][:] = [number for number, _, _ in traded]
+    columns["ts_recv_ns"][:] = columns["ts_event_ns"][:] = [ts for _, ts, _ in traded]
+    columns["size"][:] = [volume for _, _, volume in traded]
     return columns
+
+
+def _in_order(blocks: list[Columns]) -> Columns:
+    joined = {name: np.concatenate([block[name] for block in blocks]) for name in COLUMNS}
+    order = np.argsort(joined["ts_recv_ns"], kind="stable")
+    return {name: values[order] for name, values in joined.items()}
 
 
 def _collect(source: SourceFile, frame: pl.LazyFrame) -> pl.DataFrame:
@@ -141,10 +161,7 @@ def _collect(source: SourceFile, frame: pl.LazyFrame) -> pl.DataFrame:
         raise unreadable(source.path, reason) from None
 
 
-def snapshots_until(file: ChainFile, t_ns: int) -> Iterator[tuple[Columns, tuple[Note, ...]]]:
+def rows_until(file: ChainFile, t_ns: int) -> Columns:
     """Rows up to and including `t_ns`."""
-    for columns, notes in file.blocks:
-        end = int(np.searchsorted(columns["ts_recv_ns"], t_ns, side="right"))
-        yield {name: values[:end] for name, values in columns.items()}, notes
-        if end < len(columns["ts_recv_ns"]):
-            return
+    end = int(np.searchsorted(file.columns["ts_recv_ns"], t_ns, side="right"))
+    return {name: values[:end] for name, values in file.columns.items()}

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from scalpcli.errors import UsageError
-from scalpcli.model.note import Note
 from scalpcli.model.row import RowBatch
 from scalpcli.model.session import at_ns, ns_to_new_york, ns_to_new_york_date
 from scalpcli.runtime.tape import Tape
@@ -90,7 +89,7 @@ def file_feed(path: Path, maps: tuple[str, ...], at: str, symbol: str, date: dt.
         UsageError: the instant lies before the first snapshot, or several underlyings are in the file.
     """
     # Polars is not needed for a tape's first rows, but it is here.
-    from scalpcli.adapters.chain_file import read_chain_file, snapshots_until  # noqa: PLC0415
+    from scalpcli.adapters.chain_file import read_chain_file, rows_until  # noqa: PLC0415
     from scalpcli.adapters.import_layout import parse_maps  # noqa: PLC0415
 
     file: ChainFile = read_chain_file(path, parse_maps(maps), symbol, date)
@@ -102,26 +101,21 @@ def file_feed(path: Path, maps: tuple[str, ...], at: str, symbol: str, date: dt.
             place=f"`{path}`",
             hint=f"name a later instant, like `--at {ns_to_new_york(file.times_ns[0])}`, or another day with `--date`",
         )
-    batches, notes = _split(snapshots_until(file, t_ns))
+    batches = [RowBatch.from_columns(rows_until(file, t_ns))]
     last_ns = max(ts for ts in file.times_ns if ts <= t_ns)
     aged = (
         (f"the last snapshot was known at {ns_to_new_york(last_ns)}, {(t_ns - last_ns) / NS_PER_S:.0f} s before",)
         if last_ns < t_ns
         else ()
     )
-    bad = (f"{file.bad_rows} rows of the file cannot be read and were left out",) if file.bad_rows else ()
-    return Feed(
-        file.symbol, file.session, file.instruments, batches, notes, t_ns, f"file {path}", FILE, notices=aged + bad
+    bad = (
+        (f"{file.bad_rows} row{'s' * (file.bad_rows > 1)} of the file cannot be read: left out",)
+        if file.bad_rows
+        else ()
     )
-
-
-def _split(blocks: Iterable[tuple[dict[str, Any], tuple[Note, ...]]]) -> tuple[list[RowBatch], list[Note]]:
-    batches: list[RowBatch] = []
-    notes: list[Note] = []
-    for columns, told in blocks:
-        batches.append(RowBatch.from_columns(columns))
-        notes += told
-    return batches, notes
+    return Feed(
+        file.symbol, file.session, file.instruments, batches, file.notes, t_ns, f"file {path}", FILE, notices=aged + bad
+    )
 
 
 def live_feed(chain: LiveChain) -> Feed:
