@@ -8,9 +8,12 @@ Synchronous, no input or output: decoders call it, the recorder drains it. Leave
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from scalpcli.adapters.aggregator_codes import (
     CodeTable,
@@ -29,6 +32,7 @@ from scalpcli.model.note import GAP_CAUSE
 from scalpcli.model.row import (
     CANCELLED,
     CORRECTED,
+    GAP,
     GAP_BEGIN,
     GAP_END,
     HALT_BEGIN,
@@ -105,6 +109,22 @@ class DataAggregator:
                 continue
             self._ids[contract.symbol] = number
             self._new_instruments.append(replace(contract, instrument_id=number))
+
+    def remember(self, columns: Mapping[str, NDArray[Any]], *, is_whole: bool) -> None:
+        """Take in the last rows of an earlier process; a gap that it left open ends here, for another to begin.
+
+        Args:
+            columns: The rows, every column of the tape, codes as they are numbered here.
+            is_whole: Whether there are no rows before them.
+        """
+        self._store.remember(columns, is_whole=is_whole)
+        for row in np.flatnonzero(columns["kind"] == GAP).tolist():
+            channels, flags = int(columns["size"][row]), int(columns["flags"][row])
+            if flags & GAP_BEGIN:
+                self.open_gaps |= channels
+            if flags & GAP_END:
+                self.open_gaps &= ~channels
+        self.end_gap(self.open_gaps)
 
     # What decoders call. Prices are dollars, sizes shares or contracts, times UTC nanoseconds.
 

@@ -6,7 +6,7 @@ Decides how texts become codes, how far back a duplicate is recognised, and whic
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -114,6 +114,12 @@ class RecentRows:
             seen.discard(ring.popleft())
             self._has_forgotten = True
         return True
+
+    def fill(self, rows: Iterable[bytes], *, is_whole: bool) -> None:
+        """Remember the rows of an earlier process, oldest first; not `is_whole`: there were others before."""
+        for row in rows:
+            self.is_new(row)
+        self._has_forgotten |= not is_whole
 
     def __contains__(self, row: bytes) -> bool:
         return row in self._seen

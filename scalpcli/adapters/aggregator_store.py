@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -112,6 +112,15 @@ class RowStore:
             self.stamp_ns = max(self.stamp_ns, now_ns)
             self.cold(GAP_CAUSE, {"cause": f"clock step of {step_ns / NS_PER_MS:.0f} ms"})
         return now_ns
+
+    def remember(self, columns: Mapping[str, NDArray[Any]], *, is_whole: bool) -> None:
+        """Take in the last rows of an earlier process, so that none of them is written again."""
+        rows = np.empty(len(columns["kind"]), _DTYPE)
+        for name in _NAMES:
+            rows[name] = columns[name]
+        rows["flags"] &= ~BACKFILLED
+        for kind, recent in self.recent.items():
+            recent.fill((row.tobytes() for row in rows[rows["kind"] == kind]), is_whole=is_whole)
 
     def write(self, kind: int, body: bytes) -> None:
         """Add a packed row with the stamp taken last, unless it repeats one or there is no room."""

@@ -11,6 +11,9 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from scalpcli.adapters.aggregator import DataAggregator
 from scalpcli.adapters.aggregator_codes import PastQuote, PastTrade
 from scalpcli.adapters.alpaca_streams import AlpacaStreams, Seat
@@ -20,11 +23,14 @@ from scalpcli.model.block import Block
 from scalpcli.model.instrument import Instrument
 from scalpcli.model.note import GREEKS
 from scalpcli.model.row import (
+    BACKFILLED,
     CHANNEL_OPTION_QUOTES,
     CHANNEL_OPTION_TRADES,
     CHANNEL_STOCK_QUOTES,
     CHANNEL_STOCK_TRADES,
+    OPTION_QUOTE,
     OPTION_TRADE,
+    STATUS,
     STOCK_QUOTE,
     STOCK_TRADE,
 )
@@ -45,6 +51,9 @@ Alpaca sells no history of option quotes.
 _WITH_HISTORY: Final = CHANNEL_STOCK_TRADES | CHANNEL_STOCK_QUOTES | CHANNEL_OPTION_TRADES
 _HISTORY_ROWS_AT_ONCE: Final = 2_000
 """Rows of history written before live rows get their turn: about 10 ms."""
+_LATE_EVENT_NS_MAX: Final = 10 * NS_PER_S
+_STOCK_KINDS: Final = (STOCK_TRADE, STOCK_QUOTE, STATUS)
+_OPTION_KINDS: Final = (OPTION_TRADE, OPTION_QUOTE)
 _SPANS_WAITING_MAX: Final = 64
 _AFTER_GAP_NS: Final = NS_PER_S // 4
 """History is asked until a little later: what was lost last may be younger than what came first."""
@@ -118,10 +127,18 @@ class AlpacaFeed:
         """Contracts that the server says are streamed."""
         return self._streams.granted(self._aggregator.symbol)
 
-    def resume(self, last_ns: int, cause: str) -> None:
-        """Go on with a recording whose last row came at `last_ns`, UTC nanoseconds: blind since then, for `cause`."""
-        for gaps in (self._stock_gaps, self._option_gaps):
-            gaps.resume(last_ns, cause)
+    def resume(self, tail: Mapping[str, NDArray[Any]], cause: str, *, is_whole: bool) -> None:
+        """Go on with a recording of an earlier process: each stream is blind since its own last row.
+
+        Args:
+            tail: Its last rows, every column of the tape; at least one.
+            cause: Why it is blind.
+            is_whole: Whether there are no rows before them.
+        """
+        self._aggregator.remember(tail, is_whole=is_whole)
+        begun_ns = int(tail["ts_recv_ns"][0])
+        for gaps, kinds in ((self._stock_gaps, _STOCK_KINDS), (self._option_gaps, _OPTION_KINDS)):
+            gaps.resume(begun_ns, _seen_last_ns(tail, kinds), cause)
 
     # Running.
 
@@ -232,6 +249,15 @@ def session_expects(open_ns: int, close_ns: int) -> Callable[[int], bool]:
     # The first prints come within a second of the bell, not at it.
     first_ns = open_ns + s_to_ns(1.0)
     return lambda now_ns: first_ns <= now_ns < close_ns
+
+
+def _seen_last_ns(tail: Mapping[str, NDArray[Any]], kinds: Sequence[int]) -> int:
+    """Last moment of a stream that was seen for certain; of one without a row, the begin of what is known."""
+    rows = np.flatnonzero(np.isin(tail["kind"], kinds) & (tail["flags"] & BACKFILLED == 0))
+    if not len(rows):
+        return int(tail["ts_recv_ns"][0])
+    recv_ns, event_ns = (int(tail[name][rows[-1]]) for name in ("ts_recv_ns", "ts_event_ns"))
+    return event_ns if recv_ns - _LATE_EVENT_NS_MAX < event_ns < recv_ns else recv_ns
 
 
 def _words(error: Exception) -> str:

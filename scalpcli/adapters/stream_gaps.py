@@ -40,10 +40,10 @@ class StreamGaps:
         self._on_gap = on_gap
         self._down: tuple[int, str] | None = None
 
-    def resume(self, last_ns: int, cause: str) -> None:
-        """Blind since `last_ns`, UTC nanoseconds, when its rows ended in an earlier process."""
-        self.begun_ns = last_ns
-        self._down = last_ns, cause
+    def resume(self, begun_ns: int, since_ns: int, cause: str) -> None:
+        """Blind since `since_ns`, when rows of an earlier process ended; those from `begun_ns` on are remembered."""
+        self.begun_ns = begun_ns
+        self._down = since_ns, cause
 
     def begin(self, now_ns: int) -> None:
         """Rows are owed from `now_ns` on, UTC nanoseconds, unless they were before."""

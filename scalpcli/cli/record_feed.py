@@ -131,7 +131,7 @@ class RecordedMarket:
             hooks=FeedHooks(self._backfill, self._greeks if self._orats else None, on_frame, say),
         )
         if continuation is not None and continuation.last_ts_recv_ns:
-            self._feed.resume(continuation.last_ts_recv_ns, RECORDER_DOWN)
+            self._feed.resume(continuation.tail, RECORDER_DOWN, is_whole=continuation.is_tail_whole)
 
     def prepare(self) -> None:
         """Ask for the contracts and the price; blocks, so call it off the event loop.

@@ -249,6 +249,7 @@ class Continuation:
         last_ts_recv_ns: Receive time of its last row; 0 where it has none. No later row may lie before it.
         rows: Rows it was given, lost ones among them.
         processes: Processes that wrote into it so far.
+        tail: Its last readable rows, column by column: what was seen of each channel last.
     """
 
     header: dict[str, Any]
@@ -259,6 +260,12 @@ class Continuation:
     last_ts_recv_ns: int
     rows: int
     processes: int
+    tail: dict[str, NDArray[Any]]
+
+    @property
+    def is_tail_whole(self) -> bool:
+        """Whether the tail is all there is."""
+        return len(self.tail["kind"]) == self.rows
 
     def names(self) -> Names:
         """The names to go on numbering from."""

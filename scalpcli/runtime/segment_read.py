@@ -6,19 +6,24 @@ After damage it goes on at the next frame; a damaged row is never handed out. Le
 
 from __future__ import annotations
 
+import contextlib
 import json
 import struct
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, Final
 
+import numpy as np
 import zstandard
+from numpy.typing import NDArray
 
 from scalpcli.errors import DataError
 from scalpcli.model.block import Block
 from scalpcli.model.instrument import Instrument
+from scalpcli.model.row import COLUMNS
 from scalpcli.runtime.segment_file import HEADER_FILE, list_segments
 from scalpcli.runtime.segment_format import (
     BEGIN,
@@ -37,6 +42,8 @@ from scalpcli.runtime.segment_format import (
 
 LOST_NAME: Final = "lost-{}"
 """Text that stands for a name which damage took."""
+TAIL_ROWS: Final = 50_000
+"""Last rows that a process which goes on is told: above ten seconds of a busy market."""
 _UNPACK_ERRORS: Final = (zstandard.ZstdError, struct.error, ValueError)
 _SCAN_BYTES: Final = 1 << 20
 
@@ -121,6 +128,8 @@ class _Survey:
     repeated: int = 0
     last_ns: int = 0
     is_complete: bool = False
+    tail: deque[_Frame] = field(default_factory=deque)
+    tail_rows: int = 0
 
 
 class SegmentReader:
@@ -169,6 +178,7 @@ class SegmentReader:
         self.repeated = found.repeated
         self.last_ts_recv_ns = found.last_ns
         self.is_complete = found.is_complete
+        self._tail = found.tail
 
     def blocks(self) -> Iterator[Block | Break]:
         """The rows in order, a frame at a time, and every break between them.
@@ -216,7 +226,16 @@ class SegmentReader:
             last_ts_recv_ns=self.last_ts_recv_ns,
             rows=self.rows,
             processes=self.processes,
+            tail=self._tail_rows(),
         )
+
+    def _tail_rows(self) -> dict[str, NDArray[Any]]:
+        decompress = zstandard.ZstdDecompressor().decompress
+        parts = [{name: np.zeros(0, dtype) for name, dtype in COLUMNS.items()}]
+        for frame in self._tail:
+            with contextlib.suppress(*_UNPACK_ERRORS):
+                parts.append(unpack_rows(decompress(frame.payload), frame.header.rows)[0])
+        return {name: np.concatenate([part[name] for part in parts]) for name in COLUMNS}
 
     def _survey(self) -> _Survey:
         found = _Survey()
@@ -287,6 +306,10 @@ def _fold(found: _Survey, frame: _Frame, decompress: Callable[[bytes], bytes]) -
         found.rows = header.first_row + header.rows
         found.rows_read += header.rows
         found.last_ns = header.last_ns
+        found.tail.append(frame)
+        found.tail_rows += header.rows
+        while found.tail_rows - found.tail[0].header.rows >= TAIL_ROWS:
+            found.tail_rows -= found.tail.popleft().header.rows
         return
     value = json.loads(decompress(frame.payload))
     if header.kind == BEGIN:

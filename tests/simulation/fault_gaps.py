@@ -33,6 +33,7 @@ CAUSES: Final = {
     "refuse 407": {"we read too slowly 407", "connection lost"},
     "garbage": {"undecodable frame"},
     "cut": {"connection failed"},
+    "restart": {"recorder was down"},
 }
 """What befell a stream -> what a gap may say of it; refusals name their number."""
 
@@ -105,7 +106,7 @@ def connections(run: Run) -> dict[int, int]:
 def reasons(run: Run) -> list[Reason]:
     """Everything that cut, refused or muted a stream."""
     clock, streams = Clock(run.log.events), connections(run)
-    found = []
+    found = [Reason(STOCK | OPTION, "restart", run.restarted_ns)] if run.restarted_ns else []
     for event in run.log.events:
         channels = SCOPES.get(event.get("scope", ""), streams.get(event.get("connection", 0), 0))
         what = _what(event, run)

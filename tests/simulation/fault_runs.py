@@ -38,6 +38,7 @@ START_NS: Final = OPEN + 60 * NS_PER_S
 UNTIL_NS: Final = OPEN + 150 * NS_PER_S
 PATIENCE_S: Final = 30.0
 """A run that takes longer hangs."""
+_AMID_S: Final = 0.5
 _SETTLED_S: Final = 0.12
 """How long nothing may change before a recorder has got everything."""
 _SETTLE_S_MAX: Final = 0.3
@@ -66,6 +67,7 @@ class Scenario:
         step_s: Our own clock steps by so many seconds of the market, in the middle of serving.
         error: Class of the error that must end the recording; none where it must end in order.
         wait_for: Streams that must be there before anything is served.
+        restarts: Whether the recorder is ended amid serving and started again.
     """
 
     name: str
@@ -74,11 +76,12 @@ class Scenario:
     step_s: float = 0.0
     error: type[ScalpcliError] | None = None
     wait_for: int = 2
+    restarts: bool = False
 
     @property
     def kinds(self) -> list[str]:
         """Names of the faults in it."""
-        own = ["our clock"] if self.step_s else []
+        own = ["our clock"] * bool(self.step_s) + ["restart"] * self.restarts
         return own + [fault.partition("=")[0] + _code(fault) for fault in self.faults]
 
 
@@ -119,6 +122,7 @@ class Run:
         started_ns: When the recorder began to listen, the exchange's time.
         ahead_ns: By how much our clock was ahead of the exchange's before any step.
         stopped_ns: When it was stopped, the exchange's time.
+        restarted_ns: When it was ended to be started again, or 0.
     """
 
     scenario: Scenario
@@ -131,6 +135,7 @@ class Run:
     started_ns: int = 0
     ahead_ns: int = 0
     stopped_ns: int = 0
+    restarted_ns: int = 0
 
 
 def served_tape(root: Path, seed: int) -> Path:
@@ -149,15 +154,22 @@ def record_through(scenario: Scenario, tape: Path, out: Path) -> Run:
         run = Run(scenario, Tape.open(tape), exchange.exchange.log)
         run.ahead_ns = given.clock.now_ns() - exchange.exchange.market.now_ns()
         job = Job(["TSLA"], params, dataclasses.replace(given, clock=clock), out, "close", False, run.said.append)
-        asyncio.run(_record(job, run, exchange))
+        if scenario.restarts:
+            asyncio.run(_record(job, run, exchange, _AMID_S))
+            run.restarted_ns = run.stopped_ns
+            started_ns = run.started_ns
+            asyncio.run(_record(job, run, exchange))
+            run.started_ns = started_ns
+        else:
+            asyncio.run(_record(job, run, exchange))
     return run
 
 
-async def _record(job: Job, run: Run, exchange: ExchangeThread) -> None:
+async def _record(job: Job, run: Run, exchange: ExchangeThread, for_s: float = PATIENCE_S) -> None:
     @contextlib.asynccontextmanager
     async def screen(session: record_run.Session) -> AsyncIterator[None]:
         run.started_ns = exchange.exchange.market.now_ns()
-        stopping = asyncio.create_task(_stop_when_served(session, exchange))
+        stopping = asyncio.create_task(_stop_when_served(session, exchange, for_s))
         try:
             yield
         finally:
@@ -177,11 +189,16 @@ async def _record(job: Job, run: Run, exchange: ExchangeThread) -> None:
     run.failure, run.tape, run.status = track.recorder.failure, track.tape, track.recorder.status()
 
 
-async def _stop_when_served(session: record_run.Session, exchange: ExchangeThread) -> None:
-    """End the recording once the exchange has nothing more to say and everything has arrived."""
-    while not exchange.ended.is_set():  # noqa: ASYNC110 - the exchange has a thread and a loop of its own
-        await asyncio.sleep(0.01)
+async def _stop_when_served(session: record_run.Session, exchange: ExchangeThread, for_s: float) -> None:
+    """End the recording once the exchange has nothing more to say and everything has arrived, or after `for_s`."""
     loop_s = asyncio.get_running_loop().time
+    leave_s = loop_s() + for_s
+    # The exchange has a thread and a loop of its own.
+    while not exchange.ended.is_set() and loop_s() < leave_s:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    if not exchange.ended.is_set():
+        session.stop(TERMINATED)
+        return
     end_s = loop_s() + _SETTLE_S_MAX
     before, since_s = None, loop_s()
     while loop_s() < end_s and loop_s() - since_s < _SETTLED_S:

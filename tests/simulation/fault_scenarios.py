@@ -89,8 +89,17 @@ def alone() -> Iterator[Scenario]:
     yield Scenario(
         "no-contracts", ("refuse=rest,code=503,path=/v2/options/contracts,count=0",), error=UpstreamUnavailable
     )
+    yield from restarted()
     for step_s in (-20.0, 20.0, 45.0):
         yield Scenario(f"our-clock{step_s:+.0f}", step_s=step_s)
+
+
+def restarted() -> Iterator[Scenario]:
+    """A recorder that is ended and started again, while nothing else is wrong and while something is."""
+    yield Scenario("restart", restarts=True)
+    yield Scenario("restart-after-drop", (f"drop=stock,{_EARLY['stock']}",), restarts=True)
+    yield Scenario("restart-in-gap", ("drop=option,after_messages=700,duration_s=0.6",), restarts=True)
+    yield Scenario("restart-in-stall", ("stall=option,after_messages=700",), restarts=True)
 
 
 def _after_a_cut(stream: str, code: int, count: int) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,12 +24,14 @@ IN_CI = {
     "stock-exchange-ahead", "option-exchange-behind", "stock-refused-402", "option-refused-405",
     "option-drop-then-409", "stock-drop-then-413", "stock-refused-406", "option-late-429", "stock-drop-then-503",
     "lost-answer", "lost-update", "drop-history-429", "no-history", "halt", "our-clock-20", "our-clock+20",
+    "restart", "restart-in-gap", "restart-in-stall",
 }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def tapes(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
-    """Sessions to serve, by seed."""
+    """Sessions to serve, by seed; what is loaded once is loaded, because the exchange's clock runs meanwhile."""
+    importlib.import_module("scalpcli.adapters.alpaca_session")
     return {seed: served_tape(tmp_path_factory.mktemp("served"), seed) for seed in (11, 12, 13)}
 
 

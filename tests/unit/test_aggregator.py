@@ -223,6 +223,39 @@ def test_a_late_print_does_not_say_how_far_back_rows_are_remembered():
     assert written == 0
 
 
+def test_rows_of_an_earlier_process_are_not_written_again():
+    """Neither live nor as history; and a gap that it left open ends, so that the next one can begin."""
+    earlier = aggregator()
+    print_of(earlier, 1)
+    earlier.backfilled(STOCK_TRADE, [past(2)], NOW_NS, NOW_NS)
+    earlier.begin_gap(CHANNEL_STOCK_TRADES, NOW_NS, "mute")
+    left = earlier.drain()
+    merged = aggregator(conditions=left.conditions, exchanges=left.exchanges)
+
+    merged.remember(left.columns, is_whole=True)
+    print_of(merged, 1)
+    written = merged.backfilled(STOCK_TRADE, [past(1), past(2), past(3)], NOW_NS, NOW_NS)
+    block = merged.drain()
+
+    assert written == 1
+    assert column(block, "kind") == [GAP, STOCK_TRADE]
+    assert (block.columns["flags"][0], block.columns["size"][0]) == (GAP_END, CHANNEL_STOCK_TRADES)
+    assert column(block, "trade_id")[1:] == [3]
+
+
+def test_history_before_the_rows_of_an_earlier_process_that_are_known_is_not_asked_again():
+    """There were others before them: what happened up to the oldest known ones may be written already."""
+    earlier = aggregator()
+    for number in range(3):
+        print_of(earlier, number, NOW_NS + number)
+    left = earlier.drain()
+    merged = aggregator(conditions=left.conditions, exchanges=left.exchanges)
+
+    merged.remember(left.columns, is_whole=False)
+
+    assert merged.backfilled(STOCK_TRADE, [past(9, NOW_NS + 1), past(10, NOW_NS + 3)], NOW_NS, NOW_NS + 9) == 1
+
+
 def test_held_rows_are_remembered_until_released():
     """What comes live after a gap is told from its history however much it is."""
     merged = aggregator()

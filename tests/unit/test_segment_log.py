@@ -14,7 +14,7 @@ import pytest
 from scalpcli.errors import DataError
 from scalpcli.model.block import Block
 from scalpcli.model.params import RecordParams
-from scalpcli.runtime import segment_file
+from scalpcli.runtime import segment_file, segment_read
 from scalpcli.runtime.segment_file import list_segments
 from scalpcli.runtime.segment_log import SegmentWriter
 from scalpcli.runtime.segment_read import SegmentReader
@@ -140,6 +140,21 @@ def test_a_restart_writes_to_a_new_segment(folder):
         blocks[0].instruments, blocks[0].conditions, blocks[0].exchanges,
     )  # fmt: skip
     assert same(read(folder)[0], joined(blocks))
+
+
+def test_who_goes_on_is_told_the_last_rows(folder, monkeypatch):
+    """All of them, or as many frames as hold enough; what came last of each channel says since when it is blind."""
+    blocks = small_blocks()
+    record(folder, blocks[:5], close=False)
+
+    whole = SegmentReader(folder).continuation()
+    monkeypatch.setattr(segment_read, "TAIL_ROWS", 60)
+    some = SegmentReader(folder).continuation()
+
+    assert whole.is_tail_whole
+    assert same(whole.tail, joined(blocks[:5]))
+    assert not some.is_tail_whole
+    assert same(some.tail, joined(blocks[3:5]))
 
 
 def test_names_go_on_after_a_restart(folder):
