@@ -42,7 +42,7 @@ class LiveChain:
 
     Attributes:
         symbol: The underlying.
-        session: Today's session, or the next one where there is none today.
+        session: Today's session, or the next one where there is none today or it is over.
         t_ns: When it was asked, at the market.
         instruments: By `instrument_id`, the underlying first.
         columns: Every column of `model/row.py`, in the order of time.
@@ -96,9 +96,11 @@ class ChainPoller:
         self._contracts: tuple[dt.date, list[Instrument]] | None = None
 
     def session(self) -> Session:
-        """Today's session; the next one where the exchange is closed today."""
-        today = ns_to_new_york_date(self._now_ns())
-        return session_of(today) if is_session(today) else next_session(today)
+        """Today's session; the next one where the exchange is closed today, or closed already."""
+        now_ns = self._now_ns()
+        today = ns_to_new_york_date(now_ns)
+        is_ahead = is_session(today) and now_ns < session_of(today).close_ns
+        return session_of(today) if is_ahead else next_session(today)
 
     def contracts(self) -> list[Instrument]:
         """The contracts of the next two weeks, numbered from 1; asked for once a day.

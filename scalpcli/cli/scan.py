@@ -200,14 +200,12 @@ def _scans(
 ) -> Scan:
     """Scan and print once, or until interrupted."""
     import sys
-    import threading
 
     from scalpcli.cli.scan_print import clear_screen, print_scan
     from scalpcli.scan.expiries import choose_expiries
     from scalpcli.scan.moment import play
     from scalpcli.scan.rank import scan
 
-    pause = threading.Event()
     while True:
         feed = feed_of()
         expiries = choose_expiries(loaded.params, feed.instruments, feed.session.date, expiry)
@@ -219,4 +217,11 @@ def _scans(
         sys.stdout.flush()
         if watch is None:
             return found
-        pause.wait(watch)
+        pause_s(watch)
+
+
+def pause_s(seconds: float) -> None:
+    """Wait; Ctrl-C ends it."""
+    import threading
+
+    threading.Event().wait(seconds)

@@ -75,6 +75,7 @@ TABLE: Final[tuple[Shown, ...]] = (
     Shown("IV%", _number("iv", 1, scale=100.0), 10),
     Shown("delta", _number("delta", 3, sign=True), 2),
     Shown("feed", _number("feed_delta", 3, sign=True), 14),
+    Shown("diff", _number("delta_difference", 3, sign=True), 15),
     Shown("gamma", _number("gamma", 4), 22),
     Shown("decay/min", _number("theta_per_minute_usd", 2), 20),
     Shown("vega", _number("vega_usd", 2), 23),

@@ -216,6 +216,8 @@ _BOUNDS: Final = {
     "open_interest": "at least",
     "volume_today": "at least",
     "price": "at most",
+    "theta": "at most",
+    "size_zero": "at least",
 }
 
 
@@ -229,6 +231,8 @@ _UNITS: Final = {
     "open_interest": "contracts",
     "volume_today": "contracts",
     "price": "USD",
+    "theta": "%",
+    "size_zero": "contracts",
 }
 
 

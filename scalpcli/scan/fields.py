@@ -86,7 +86,7 @@ HEAD_FIELDS: Final[dict[str, tuple[str, str]]] = {
     "notices": ("array", "what a reader must know first"),
     "market": ("array", "gates that keep any entry out now: gate, value, limit, detail"),
     "expiries": ("array", "expiry, dte, minutes_left, forward, contracts, passed"),
-    "matching": ("integer", "contracts that pass every filter"),
+    "matching": ("integer", "contracts that may be chosen; theta and size_zero are asked of the chosen one alone"),
     "contracts": ("array", "the contracts shown, best first"),
     "nearest_misses": ("array", "where none passes: the refused ones nearest to it"),
 }

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from scalpcli.core.gates import Gates, Refused
-from scalpcli.core.layout import CALL, NO_TIME_NS
+from scalpcli.core.layout import CALL
 from scalpcli.core.odds import moves_of, odds_of
 from scalpcli.core.option_selection import GateVerdict
 from scalpcli.errors import UsageError
@@ -189,7 +189,8 @@ def _head(
     moment: Moment, expiries: Expiries, tables: Sequence[ExpiryTable], places: Sequence[_Place]
 ) -> dict[str, Any]:
     feed, view = moment.feed, moment.view
-    last_ns = max(view.underlying.ts_ns if view.underlying.is_valid else NO_TIME_NS, view.underlying_last_ns)
+    # Where a quote stands, contracts are priced on it, however lively trades are.
+    last_ns = view.underlying.ts_ns if view.underlying.is_valid else view.underlying_last_ns
     has_price = math.isfinite(view.spot_e4)
     market = market_gates(moment)
     notices = [*feed.notices, *expiries.notices]

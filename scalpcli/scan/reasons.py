@@ -27,12 +27,15 @@ _WORDS: Final[dict[str, _Numbers]] = {
     "volume_today": lambda value, limit: f"volume {value:,.0f} < {limit:,.0f}",
     "price": lambda value, limit: f"ask {value:.2f} > {limit:.2f}",
     "delta": lambda value, limit: f"delta {value:.3f} {_sign(value, limit)} {limit:g}",
+    "theta": lambda value, limit: f"decay {value:.1f} % of the ask > {limit:g} %",
+    "size_zero": lambda _value, _limit: "the size comes to 0 contracts",
 }
 _UNKNOWN: Final = {
     "spread": "spread unknown",
     "spread_ticks": "spread unknown",
     "open_interest": "open interest unknown",
     "delta": "delta unknown",
+    "theta": "decay unknown",
 }
 _NEVER_QUOTED_MS: Final = 1e15
 

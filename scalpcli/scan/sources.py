@@ -14,7 +14,7 @@ import numpy as np
 
 from scalpcli.errors import UsageError
 from scalpcli.model.row import RowBatch
-from scalpcli.model.session import at_ns, ns_to_new_york, ns_to_new_york_date
+from scalpcli.model.session import at_ns, is_session, ns_to_new_york, ns_to_new_york_date
 from scalpcli.runtime.tape import Tape
 from scalpcli.scan.moment import Feed
 from scalpcli.units import NS_PER_S
@@ -123,7 +123,8 @@ def live_feed(chain: LiveChain) -> Feed:
     day = ns_to_new_york_date(chain.t_ns)
     notices = list(chain.notices)
     if day != chain.session.date:
-        notices.insert(0, f"no session on {day}: days to expiry count from the next one, {chain.session.date}")
+        why = f"the session of {day} is over" if is_session(day) else f"no session on {day}"
+        notices.insert(0, f"{why}: days to expiry count from the next one, {chain.session.date}")
     return Feed(
         chain.symbol,
         chain.session,

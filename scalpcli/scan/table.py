@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from scalpcli.core.gates import Refused
 from scalpcli.core.greeks import SECONDS_PER_YEAR, theta_per_minute
 from scalpcli.core.layout import NO_TIME_NS
 from scalpcli.core.odds import Plan
@@ -98,16 +99,41 @@ class ExpiryTable:
             ticks = self.spread_ticks(row)
             most = self.limits.max_spread_ticks
             extra.append(GateVerdict("spread_ticks", ticks, most, ticks is not None and ticks <= most))
-        return [*extra[:1], *found, *extra[1:]] if self.limits.expiry is not None else [*found, *extra]
+        first = 0 if self.limits.expiry is None else 1
+        return [*extra[:first], *found, *extra[first:], *self._after_selection(row)]
+
+    def _after_selection(self, row: int) -> list[GateVerdict]:
+        """Gates the engine asks of the contract it has chosen; where they refuse, it takes no other."""
+        gates: list[GateVerdict] = []
+        ask_e4 = int(self.judged.quotes[row].ask_e4)
+        limit = self.moment.params.gates.theta_hold_pct_max
+        if limit > 0.0 and ask_e4 > 0:
+            decay_e4 = -theta_per_minute(float(self.judged.theta[row])) * self.moment.params.scalp.max_hold_minutes
+            decay_pct = decay_e4 * 100.0 / ask_e4
+            gates.append(GateVerdict("theta", known(decay_pct), limit, decay_pct <= limit))
+        sized = self._sized(row)
+        if sized is not None:
+            quantity = sized.quantity if isinstance(sized, Sized) else 0
+            gates.append(GateVerdict("size_zero", float(quantity), 1.0, quantity >= 1))
+        return gates
+
+    def _sized(self, row: int) -> Sized | Refused | None:
+        """The size the engine would take; `None` where nobody offers."""
+        if int(self.judged.quotes[row].ask_e4) <= 0:
+            return None
+        selector, params = self.moment.selector, self.moment.params
+        return size_entry(selector.selection_of(self.judged, row, 1), params, self.moment.engine.ledger)
 
     def has_passed(self, row: int) -> bool:
-        """Whether every gate lets the contract pass."""
+        """Whether every gate lets the contract be chosen."""
         if self.judged.verdict[row] != PASSED:
             return False
         limits = self.limits
         if limits.expiry is None and limits.min_open_interest is None and limits.max_spread_ticks is None:
             return True
-        return all(gate.passed for gate in self.gates(row))
+        after = len(self._after_selection(row))
+        gates = self.gates(row)
+        return all(gate.passed for gate in gates[: len(gates) - after])
 
     def spread_ticks(self, row: int) -> float | None:
         """Ask less bid in steps of the contract's grid, which changes at 3.00; `None` without both sides."""
@@ -203,12 +229,11 @@ class ExpiryTable:
             "fees_usd": known(fees, 6),
             "contracts": 0,
         }
-        sized = size_entry(
-            self.moment.selector.selection_of(self.judged, row, 1), self.moment.params, self.moment.engine.ledger
-        )
+        sized = self._sized(row)
         if isinstance(sized, Sized):
             fields |= {"contracts": sized.quantity, "size_capped_by": sized.capped_by}
-        else:
+        elif sized is not None:
+            # Words of `risk`: the contract, the cap that allows none, and at what cost.
             fields["size_capped_by"] = sized.detail.partition(": ")[2].partition(" ")[0]
         if 0 < bid <= ask:
             spread = (ask - bid) * _CONTRACT_USD

@@ -223,6 +223,7 @@ strike    bid x ask  spr%    IV%   delta   n  cost   tgt%  stop%  odds%  verdict
   volume_today, contracts            647  at least 0           ok
   price, USD                        3.25   at most 5           ok
   delta                         0.362843           0.3 to 0.4  ok
+  size_zero, contracts                10  at least 1           ok
 
 Moves of TSLA at once; target +30 % and stop -15 % of the ask, at the bid. Odds:
 target before stop within 15 min if the stock only diffuses at the implied

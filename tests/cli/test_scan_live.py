@@ -385,3 +385,75 @@ def test_a_rehearsal_of_another_symbol_is_refused():
 
     assert done.exit_code == 2
     assert "plays TSLA, not SPY" in done.stderr
+
+
+class FakeOrats:
+    """Greeks or a fault, without a network."""
+
+    def __init__(self, greeks=None, fault=""):
+        self._greeks, self.fault = greeks, fault
+
+    def greeks(self, symbol, expiry):
+        assert (symbol, expiry) == ("TSLA", dt.date(2026, 11, 20))
+        return None if self._greeks is None else {"source": "orats", "contracts": self._greeks}
+
+
+def with_orats(orats):
+    with serving(ROUTES) as server:
+        params = dataclasses.replace(QUICK, trading_url=server.url, data_url=server.url)
+        rest = AlpacaRest(params, uuid.uuid4().hex, uuid.uuid4().hex)
+        poller = ChainPoller(rest, "TSLA", feed="sip", option_feed="opra", now_ns=lambda: NOW_NS, orats=orats)
+        expiries = choose_expiries(Params(), poller.contracts(), FRIDAY.date, "")
+        return scan_feed(live_feed(poller.poll(expiries.dates)), Params(), Query(show_all=True, top=100))
+
+
+def test_greeks_of_orats_stand_beside_ours():
+    """Where a token is set they are the feed's; a contract they leave out has none."""
+    found = with_orats(FakeOrats({CALLS[0]: {"delta": 0.33, "iv": 0.5}}))
+
+    rows = {row["contract"]: row for row in found.rows}
+    assert (rows[CALLS[0]]["feed_delta"], rows[CALLS[0]]["feed_source"]) == (0.33, "orats")
+    assert rows[CALLS[1]]["feed_delta"] is None
+
+
+def test_a_fault_of_orats_is_told_and_ours_stand():
+    """A scan does not fail for want of another vendor."""
+    found = with_orats(FakeOrats(fault="ORATS did not answer in time"))
+
+    assert "no greeks of ORATS: ORATS did not answer in time" in found.head["notices"]
+    assert found.rows[0]["delta_source"] == "computed"
+
+
+def test_after_the_close_the_next_session_is_looked_at():
+    """In the evening a scalper looks at tomorrow's chain, not at contracts that have expired."""
+    monday = occ(400, day="261123")
+
+    found, _ = scanned(
+        at_ns(FRIDAY, "17:00"),
+        contracts={"option_contracts": [contract(monday)], "next_page_token": None},
+        chain={"snapshots": {monday: snapshot_of()}, "next_page_token": None},
+    )
+
+    assert found.head["notices"][0] == (
+        "the session of 2026-11-20 is over: days to expiry count from the next one, 2026-11-23"
+    )
+    assert [row["contract"] for row in found.rows] == [monday]
+
+
+def test_watching_scans_again_until_it_is_interrupted(monkeypatch):
+    """Each scan is one document's lines; Ctrl-C ends with 130."""
+    waits = []
+
+    def wait(seconds):
+        waits.append(seconds)
+        if len(waits) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("scalpcli.cli.scan.pause_s", wait)
+    with exchanging() as exchange:
+        done = run(exchange.rest_url, "--watch", "5", "--format", "jsonl", "--top", "1", "--all", "-q")
+
+    assert waits == [5.0, 5.0, 5.0]
+    assert done.exit_code == 130
+    assert len(done.stdout.splitlines()) == 3
+    assert len({json.loads(line)["contract"] for line in done.stdout.splitlines()}) == 1

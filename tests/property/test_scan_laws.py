@@ -165,7 +165,7 @@ plans = st.builds(
 )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(plan=plans)
 def test_odds_are_chances(plan):
     """Three outcomes, none below 0, and together everything."""
@@ -175,7 +175,7 @@ def test_odds_are_chances(plan):
     assert sum(odds) == pytest.approx(100.0, abs=0.2)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(plan=plans)
 def test_moves_reach_what_they_say(plan):
     """Repriced at the move, the bid stands at the target, at the stop, and at what was paid with its costs."""
@@ -206,7 +206,7 @@ def test_a_nearer_target_is_likelier(plan, more):
     assert wider >= base - 0.15
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(many=st.lists(plans, min_size=2, max_size=6))
 def test_odds_do_not_depend_on_company(many):
     """Solved together or alone: the same chances."""
