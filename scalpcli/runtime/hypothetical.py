@@ -20,9 +20,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from scalpcli.core.engine import Engine, Setup
+from scalpcli.core.executor import Watch
+from scalpcli.core.exits import stop_bid_e4, target_bid_e4
 from scalpcli.core.gates import Gates, Refused, SessionTally
-from scalpcli.core.layout import CALL, NEVER_NS, PUT
+from scalpcli.core.layout import CALL, NEVER_NS, PUT, WATCH_EVERY, WATCH_HIGH, WATCH_LOW
 from scalpcli.core.market_state import Kernel, MarketState
+from scalpcli.core.position import Scalp
 from scalpcli.core.risk import Ledger, size_entry
 from scalpcli.core.signals import MOMENTUM_BURST, Episode, ScalpSignal, ScalpSignalGenerator
 from scalpcli.model.params import Blackout, Params
@@ -157,6 +160,7 @@ class _WishingEngine(Engine):
         self._plan = (wishes, gates)
         self._first_ns = wishes[0].ts_ns if wishes else NEVER_NS
         self._wishes: _Wishes | None = None
+        self._bounds: dict[int, tuple[float, int, int]] = {}
 
     @property
     def parts(self) -> Any:
@@ -184,6 +188,39 @@ class _WishingEngine(Engine):
         """The next wish, or what positions wait for."""
         due_ns = self._first_ns if self._wishes is None else self._wishes.next_ns
         return min(super().wake_ns(), due_ns)
+
+    def watches(self) -> dict[int, Watch]:
+        """What each contract's quotes are watched for: of many positions in one, the nearest stop and target.
+
+        The engine looks at every quote of a contract that two positions share; here dozens do, all day long, and
+        a quote that meets nobody's limit changes nothing.
+        """
+        if self._setup.params.exits.trailing_stop_pct > 0.0:
+            return super().watches()
+        by_contract: dict[int, list[Scalp]] = {}
+        for scalp in self.scalps:
+            if scalp.held > 0:
+                by_contract.setdefault(scalp.instrument.instrument_id, []).append(scalp)
+        return {instrument_id: self._nearest(scalps) for instrument_id, scalps in by_contract.items()}
+
+    def _nearest(self, scalps: list[Scalp]) -> Watch:
+        held = [scalp for scalp in scalps if not scalp.is_leaving]
+        if not held:
+            return (WATCH_LOW, -1, 0)
+        if any(scalp.is_stop_standing for scalp in held):
+            return (WATCH_EVERY, 0, 0)
+        limits = [self._limits(scalp) for scalp in held]
+        return (WATCH_LOW | WATCH_HIGH, max(low for _, low, _ in limits), min(high for _, _, high in limits))
+
+    def _limits(self, scalp: Scalp) -> tuple[float, int, int]:
+        """Average premium, stop bid and target bid of one position; computed anew when it has bought more."""
+        average_e4 = scalp.average_e4
+        known = self._bounds.get(scalp.number)
+        if known is None or known[0] != average_e4:
+            rules = self._setup.params.scalp
+            low, high = stop_bid_e4(average_e4, rules.stop_loss_pct), target_bid_e4(average_e4, rules.take_profit_pct)
+            known = self._bounds[scalp.number] = (average_e4, low, high)
+        return known
 
 
 def play_wishes(
