@@ -17,7 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from scalpcli.errors import DataError
-from scalpcli.model.row import LAST, OPTION_QUOTE, STOCK_QUOTE, STOCK_TRADE, UNDERLYING_ID
+from scalpcli.model.row import LAST, OPTION_QUOTE, PRICE_ONLY, STOCK_QUOTE, STOCK_TRADE, UNDERLYING_ID
 from scalpcli.report.load import SessionResult
 from scalpcli.runtime.tape import Tape, read_manifest, scan_rows
 from scalpcli.units import E4_PER_USD
@@ -67,7 +67,7 @@ class Market:
         tape: The tape.
         contracts: Quotes by OCC symbol; a contract without any is there, empty.
         underlying: Its price.
-        trades: Its prints that may set the price: time, USD, shares.
+        trades: Its prints that may set the price, and bare prices: time, USD, shares.
     """
 
     tape: Tape
@@ -113,7 +113,7 @@ def read_market(folder: Path, symbols: Iterable[str]) -> Market:
     wanted = set(symbols)
     ids = {each.symbol: each.instrument_id for each in tape.instruments if each.symbol in wanted}
     is_option = (pl.col("kind") == OPTION_QUOTE) & pl.col("instrument_id").is_in(list(ids.values()))
-    is_stock = (pl.col("instrument_id") == UNDERLYING_ID) & pl.col("kind").is_in([STOCK_TRADE, STOCK_QUOTE])
+    is_stock = (pl.col("instrument_id") == UNDERLYING_ID) & pl.col("kind").is_in([STOCK_TRADE, STOCK_QUOTE, PRICE_ONLY])
     try:
         rows = scan_rows(folder).select(_COLUMNS).filter(is_option | is_stock).collect()
     except pl.exceptions.PolarsError as error:
@@ -121,7 +121,8 @@ def read_market(folder: Path, symbols: Iterable[str]) -> Market:
     options = rows.filter((pl.col("kind") == OPTION_QUOTE) & _is_valid())
     contracts = {symbol: _quotes(options.filter(pl.col("instrument_id") == number)) for symbol, number in ids.items()}
     quotes = rows.filter((pl.col("kind") == STOCK_QUOTE) & _is_valid())
-    prints = rows.filter((pl.col("kind") == STOCK_TRADE) & ((pl.col("flags") & LAST) != 0))
+    is_print = (pl.col("kind") == STOCK_TRADE) & ((pl.col("flags") & LAST) != 0)
+    prints = rows.filter(is_print | (pl.col("kind") == PRICE_ONLY))
     times, prices = prints["ts_recv_ns"].to_numpy(), _usd(prints["price_e4"])
     stock = _quotes(quotes)
     line = Line(stock.ts_ns, (stock.bid + stock.ask) / 2.0) if len(stock.ts_ns) else Line(times, prices)
