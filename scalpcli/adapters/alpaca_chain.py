@@ -147,6 +147,8 @@ class ChainPoller:
         notices = [f"{count} of {len(wanted)} contracts are {what}" for what, count in sorted(counts.items())]
         if not rows or rows[0]["kind"] != PRICE_ONLY:
             notices.append(f"{self._host} tells no price of {self.symbol}")
+        if self._option_feed != "opra":
+            notices.append(f"quotes of the {self._option_feed} feed are modified by the vendor, not the NBBO")
         if self._orats is not None and self._orats.fault:
             notices.append(f"no greeks of ORATS: {self._orats.fault}")
         bodies += told

@@ -39,6 +39,8 @@ def scan_options(
     ] = None,
     date: Annotated[str, typer.Option(metavar="DATE", help="Day of --snapshot; its last one without it")] = "",
     rehearse: Rehearse = "",
+    feed: Annotated[str | None, typer.Option(metavar="sip|iex", help="Stock feed of Alpaca")] = None,
+    option_feed: Annotated[str | None, typer.Option(metavar="opra|indicative", help="Option feed of Alpaca")] = None,
     symbol: Annotated[str, typer.Option(metavar="TEXT", help="The underlying; TSLA when live")] = "",
     expiry: Annotated[
         str, typer.Option(metavar="0dte|1dte|DATE", help="Expiry; as the settings prefer without it")
@@ -116,6 +118,8 @@ def scan_options(
         max_price=max_price,
         max_quote_age=max_quote_age,
         fees_as_of=fees_as_of,
+        feed=feed,
+        option_feed=option_feed,
     )
     feed_of = _source(loaded, tape, snapshot, tuple(map_ or ()), rehearse, symbol, date, at, expiry, quiet=quiet)
     hot = load_kernel()

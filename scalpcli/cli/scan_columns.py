@@ -80,6 +80,7 @@ TABLE: Final[tuple[Shown, ...]] = (
     Shown("decay/min", _number("theta_per_minute_usd", 2), 20),
     Shown("vega", _number("vega_usd", 2), 23),
     Shown("OI", _interest, 12),
+    Shown("OI of", lambda row: (row["open_interest_date"] or ABSENT)[5:] or ABSENT, 24),
     Shown("volume", lambda row: f"{row['volume']:,}", 19),
     Shown("age", _number("quote_age_s", 1), 18),
     Shown("premium", _number("premium_usd", 0), 21),

@@ -16,6 +16,8 @@ _SETTINGS: Final = {
     "min_size": "gates.ask_size_min",
     "max_price": "scalp.max_contract_price",
     "fees_as_of": "fees.as_of",
+    "feed": "record.feed",
+    "option_feed": "record.option_feed",
 }
 _GREEKS: Final = {"computed": "computed", "feed": "tape", "both": "auto"}
 

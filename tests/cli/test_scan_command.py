@@ -68,9 +68,9 @@ TSLA 2026-11-20 09:45:05.250 New York  SYNTHETIC
 TSLA 399.75, 1.2 s old; tape examples/tapes
 expires today: 374.9 min left, forward 400.10, 12 contracts, 2 pass
 
-strike    bid x ask     sizes  spr%  ticks    IV%   delta   gamma  decay/min  vega     OI  volume   age  premium   n  cost  pays%   tgt%  stop%  taken%  odds%  verdict
-395P    3.20 x 3.25  200 x 10   1.6      1  127.4  -0.347  0.0271      -0.67  3.94  4,876     196  13.8      325  10  5.09  -0.04  -0.67  +0.33      10     25  pass !
-405C    3.20 x 3.25   12 x 10   1.6      1  124.0  +0.363  0.0283      -0.66  4.01  6,782     647   1.3      325  10  5.09  +0.03  +0.64  -0.32      10     25  pass
+strike    bid x ask     sizes  spr%  ticks    IV%   delta   gamma  decay/min  vega     OI  OI of  volume   age  premium   n  cost  pays%   tgt%  stop%  taken%  odds%  verdict
+395P    3.20 x 3.25  200 x 10   1.6      1  127.4  -0.347  0.0271      -0.67  3.94  4,876  11-19     196  13.8      325  10  5.09  -0.04  -0.67  +0.33      10     25  pass !
+405C    3.20 x 3.25   12 x 10   1.6      1  124.0  +0.363  0.0283      -0.66  4.01  6,782  11-19     647   1.3      325  10  5.09  +0.03  +0.64  -0.32      10     25  pass
 
 395P: ! parity
 ! parity: call and put of this strike contradict the forward
@@ -117,8 +117,8 @@ def test_a_terminal_has_colours_at_two_hundred_columns(run):
 TSLA 399.75, 1.2 s old; tape examples/tapes
 expires today: 374.9 min left, forward 400.10, 12 contracts, 2 pass
 
-\x1b[1mstrike    bid x ask     sizes  spr%  ticks    IV%   delta   gamma  decay/min  vega     OI  volume   age  premium   n  cost  pays%   tgt%  stop%  taken%  odds%  verdict\x1b[0m
-\x1b[32m395P    3.20 x 3.25  200 x 10   1.6      1  127.4  -0.347  0.0271      -0.67  3.94  4,876     196  13.8      325  10  5.09  -0.04  -0.67  +0.33      10     25  pass !\x1b[0m
+\x1b[1mstrike    bid x ask     sizes  spr%  ticks    IV%   delta   gamma  decay/min  vega     OI  OI of  volume   age  premium   n  cost  pays%   tgt%  stop%  taken%  odds%  verdict\x1b[0m
+\x1b[32m395P    3.20 x 3.25  200 x 10   1.6      1  127.4  -0.347  0.0271      -0.67  3.94  4,876  11-19     196  13.8      325  10  5.09  -0.04  -0.67  +0.33      10     25  pass !\x1b[0m
 
 \x1b[2m395P: ! parity\x1b[0m
 \x1b[2m! parity: call and put of this strike contradict the forward\x1b[0m

@@ -378,6 +378,16 @@ def test_a_plan_without_opra_is_told():
     assert "OPRA" in done.stderr
 
 
+def test_the_free_plan_shows_the_indicative_feed_and_says_so():
+    """What the refusal's hint names can be pasted."""
+    with exchanging(plan=BASIC) as exchange:
+        done = run(exchange.rest_url, "--option-feed", "indicative", "--feed", "iex")
+
+    assert done.exit_code == 0
+    assert "iex and indicative" in done.stdout
+    assert "not the" in done.stdout
+
+
 def test_a_rehearsal_of_another_symbol_is_refused():
     """The exchange plays one underlying."""
     with exchanging() as exchange:
