@@ -151,6 +151,8 @@ def write_parquet(rows: Sequence[Any], notices: Sequence[str], out: Path | None,
     say_all(notices, quiet=quiet)
     plain = [{name: _flat(value) for name, value in row.items()} for row in rows]
     frame = pl.DataFrame(plain, infer_schema_length=None)
+    # A number that is unknown in every row is still a number.
+    frame = frame.with_columns(pl.col(pl.Null).cast(pl.Float64))
     if out is not None:
         replace_file(out, frame.write_parquet)
         return

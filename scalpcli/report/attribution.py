@@ -164,7 +164,8 @@ def attribution_view(results: Results) -> View:
     ]
     if rows:
         whole = {name: number(sums[name], 0) for name in PARTS}
-        cells.append({"trade": "all", **whole, "net": number(sums["net_pnl"], 2)})
+        # First, so that it is not cut off with the rows of a long list.
+        cells.insert(0, {"trade": "all", **whole, "net": number(sums["net_pnl"], 2)})
     heads = (Head("trade", "#"), *(Head(name, name) for name in PARTS), Head("net", "net USD"))
     note = f"USD; unexplained {number(share_pct, 1)} % of all parts' sizes" if rows else ""
     more = {"notices": missing, "sums_usd": sums, "unexplained_pct": share_pct}

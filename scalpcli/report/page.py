@@ -135,7 +135,7 @@ def _plots(data: dict[str, Any]) -> list[str]:
         "drawdown": data["equity"]["x"],
         "day": data["days"],
         "velocity": data["around"]["trades"],
-        "volume": data["around"]["trades"],
+        "volume": [value for value in data["around"]["volume_ratio_mean"] if value is not None],
         **{name: data[name]["x"] for name in ("pnl", "slippage", "excursions", "markouts", "reliability")},
     }
     places = []

@@ -89,8 +89,10 @@ def _data(results: Results) -> Section:
 
 
 def _feeds(feeds: Any) -> str:
-    """`sip, opra` of `{"stock": "sip", "options": "opra"}`."""
-    return ", ".join(dict.fromkeys(str(feed) for feed in feeds.values() if feed)) if isinstance(feeds, dict) else ABSENT
+    """`sip, opra` of `{"stock": "sip", "options": "opra"}`; of a long description its first words."""
+    if not isinstance(feeds, dict):
+        return ABSENT
+    return ", ".join(dict.fromkeys(str(feed).split(",")[0] for feed in feeds.values() if feed))
 
 
 def _origin(results: Results) -> Section:
