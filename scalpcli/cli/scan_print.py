@@ -163,13 +163,22 @@ def _reason_lines(rows: Sequence[Row], width: int) -> list[Line]:
     """Reasons and doubts below a table with refused or flagged contracts."""
     lines: list[Line] = []
     for row in rows:
-        told = [*row["reasons"], *(["! " + ", ".join(row["flags"])] if row["flags"] else [])]
+        told = [*_causes(row), *(["! " + ", ".join(row["flags"])] if row["flags"] else [])]
         if told:
             text = f"{short_name(row)}: {'; '.join(told)}"
             lines += [(line, "dim") for line in textwrap.wrap(text, width, subsequent_indent="  ")]
     used = {flag for row in rows for flag in row["flags"]}
     lines += [(f"! {flag}: {meaning}", "dim") for flag, meaning in FLAGS.items() if flag in used]
     return [("", ""), *lines] if lines else []
+
+
+def _causes(row: Row) -> list[str]:
+    """The reasons without those that follow from another: what has no quote has no spread and no delta either."""
+    reasons: list[str] = row["reasons"]
+    if row["bid"] is None and row["ask"] is None:
+        return reasons[:1]
+    causes = [reason for reason in reasons if not reason.endswith(" unknown")]
+    return causes or reasons
 
 
 def _miss_lines(rows: Sequence[Row], width: int) -> list[Line]:
@@ -180,7 +189,7 @@ def _miss_lines(rows: Sequence[Row], width: int) -> list[Line]:
     left = sum(width_of(column, rows) + 2 for column in chosen)
     result: list[Line] = [(f"{head.ljust(left)}kept out by", "bold")]
     for line, row in zip(lines, rows, strict=True):
-        wrapped = textwrap.wrap("; ".join(row["reasons"]), max(_REASON_WIDTH_MIN, width - left)) or [""]
+        wrapped = textwrap.wrap("; ".join(_causes(row)), max(_REASON_WIDTH_MIN, width - left)) or [""]
         result.append((f"{line.ljust(left)}{wrapped[0]}", ""))
         result += [(" " * left + more, "") for more in wrapped[1:]]
     return result
@@ -241,7 +250,7 @@ def _gate_name(gate: str) -> str:
 
 
 def _value(value: float | None) -> str:
-    return "unknown" if value is None else "never" if value > 1e15 else f"{value:,.6g}"
+    return "unknown" if value is None else f"{value:,.6g}"
 
 
 def _limit(gate: dict[str, Any], deltas: str) -> str:

@@ -31,13 +31,13 @@ _WORDS: Final[dict[str, _Numbers]] = {
     "size_zero": lambda _value, _limit: "the size comes to 0 contracts",
 }
 _UNKNOWN: Final = {
+    "option_quote_age": "never quoted",
     "spread": "spread unknown",
     "spread_ticks": "spread unknown",
     "open_interest": "open interest unknown",
     "delta": "delta unknown",
     "theta": "decay unknown",
 }
-_NEVER_QUOTED_MS: Final = 1e15
 
 
 def _sign(value: float, limit: float) -> str:
@@ -50,8 +50,8 @@ def reason_of(gate: GateVerdict, quote: Any) -> str:
         return _quote_words(int(quote.bid_e4), int(quote.ask_e4))
     if gate.value is None or gate.value != gate.value:
         return _UNKNOWN.get(gate.gate, f"{gate.gate} unknown")
-    if gate.gate == "option_quote_age" and gate.value > _NEVER_QUOTED_MS:
-        return "never quoted"
+    if gate.gate == "option_quote_age" and gate.value <= gate.limit:
+        return "quote from before a gap"
     return _WORDS[gate.gate](gate.value, gate.limit)
 
 
@@ -66,28 +66,18 @@ def _quote_words(bid_e4: int, ask_e4: int) -> str:
     return f"{crossed}: bid {bid_e4 / E4_PER_USD:.2f}, ask {ask_e4 / E4_PER_USD:.2f}"
 
 
-_MARKET: Final[dict[str, str]] = {
-    "session_window": "minutes",
-    "blackout": "seconds",
-    "halt": "seconds",
-    "gap": "seconds",
-    "underlying_silence": "ms",
-    "underlying_price_age": "ms",
-    "underlying_quote_age": "ms",
-    "option_silence": "ms",
-    "underlying_spread": "percent",
-}
-
-
 def market_words(refused: Refused) -> str:
     """A gate that keeps any entry out, in words."""
-    unit = _MARKET.get(refused.gate, "")
-    name = refused.gate.replace("_", " ")
+    name, value, limit = refused.gate.replace("_", " "), refused.value, refused.limit
+    if value is None or limit is None or refused.gate in ("kill", "blackout"):
+        return f"{name} ({refused.detail})" if refused.detail else name
+    if refused.gate == "session_window":
+        where = "after the open" if refused.detail == "too early" else "before the close"
+        return f"{refused.detail}, {value:.1f} minutes {where}, limit {limit:g}"
+    if refused.gate in ("halt", "gap"):
+        since = "" if value == 0.0 else f" {value:.0f} s ago, limit {limit:g} s"
+        return f"{name}, {refused.detail}{since}"
+    if refused.gate.endswith(("_silence", "_age")):
+        return f"{name} {_ms(value)}, limit {_ms(limit)}"
     told = f" ({refused.detail})" if refused.detail else ""
-    if refused.value is None or refused.limit is None:
-        return f"{name}{told}"
-    if unit == "ms":
-        return f"{name} {_ms(refused.value)}, limit {_ms(refused.limit)}{told}"
-    if refused.gate in ("kill", "blackout"):
-        return f"{name}{told}"
-    return f"{name} {refused.value:.4g}, limit {refused.limit:g} {unit}{told}".replace("  ", " ")
+    return f"{name} {value:.4g}, limit {limit:g}{told}"

@@ -89,6 +89,11 @@ class ExpiryTable:
     def gates(self, row: int) -> list[GateVerdict]:
         """Every gate's word, the engine's first; those of limits beyond it only where they are set."""
         found = self.moment.selector.explain(self.judged, row)
+        if int(self.judged.quotes[row].quote_ns) <= NO_TIME_NS:
+            # What was never quoted has no age.
+            found = [
+                dataclasses.replace(each, value=None) if each.gate == "option_quote_age" else each for each in found
+            ]
         extra = [] if self.limits.expiry is None else [self.limits.expiry]
         if self.limits.min_open_interest is not None:
             interest = float(self.expiry.open_interest[row])
