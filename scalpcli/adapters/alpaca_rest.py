@@ -35,6 +35,8 @@ OPTION_SYMBOLS_MAX: Final = 100
 """Contracts of one question; the service's own limit."""
 _CHAIN_ROWS: Final = 1_000
 _PAGES_MAX: Final = 100_000
+_ACTIVITIES_MAX: Final = 100
+"""Entries of one page of activities; Alpaca's own limit."""
 _TEXT_MAX: Final = 300
 
 Page = Mapping[str, Any]
@@ -96,6 +98,27 @@ class AlpacaRest:
         """`date`, `open` and `close` (New York) of every session from `first` to `last`."""
         answer = self._ask("trading", "/calendar", {"start": first.isoformat(), "end": last.isoformat()})
         return [day for day in answer if isinstance(day, dict)] if isinstance(answer, list) else []
+
+    def activities(self, first: dt.date, last: dt.date) -> Iterator[Page]:
+        """What happened to cash and positions from `first` to `last` (UTC), oldest first: fills, fees, expiries."""
+        query: dict[str, Any] = {
+            "after": first.isoformat(),
+            "until": (last + dt.timedelta(days=1)).isoformat(),
+            "direction": "asc",
+            "page_size": _ACTIVITIES_MAX,
+        }
+        for _ in range(_PAGES_MAX):
+            answer = self._ask("trading", "/account/activities", query)
+            page = [entry for entry in answer if isinstance(entry, dict)] if isinstance(answer, list) else []
+            yield from page
+            if len(page) < _ACTIVITIES_MAX:
+                return
+            query["page_token"] = str(page[-1].get("id", ""))
+
+    def positions(self) -> list[Page]:
+        """What the account holds now."""
+        answer = self._ask("trading", "/positions")
+        return [entry for entry in answer if isinstance(entry, dict)] if isinstance(answer, list) else []
 
     def contracts(self, underlying: str, first: dt.date, last: dt.date, *, status: str = "active") -> Iterator[Page]:
         """Contracts that expire from `first` to `last`, as Alpaca tells them; `status` is active or inactive."""

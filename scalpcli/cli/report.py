@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from scalpcli.cli.alpaca_access import Rehearse
 from scalpcli.cli.options import Format, Json, Quiet, Verbose
 from scalpcli.cli.report_print import ReportFormat
 
@@ -37,6 +38,12 @@ class GroupKey(StrEnum):
     STRATEGY = "strategy"
     TAG = "tag"
     SYMBOL = "symbol"
+
+
+class Against(StrEnum):
+    """Whose books a run is held against."""
+
+    BROKER = "broker"
 
 
 def report(
@@ -88,6 +95,10 @@ def report(
     sensitivity: Annotated[
         bool, typer.Option("--sensitivity", help="Replay at 0 to 1,000 ms and 0 to 2 ticks worse: the break-even curve")
     ] = False,
+    reconcile: Annotated[
+        Against | None, typer.Option("--reconcile", help="Hold fills, fees and positions against the account's")
+    ] = None,
+    rehearse: Rehearse = "",
     trials: Annotated[
         int, typer.Option("--trials", min=0, help="Settings tried before these, for the deflated Sharpe; 0 = as seen")
     ] = 0,
@@ -135,6 +146,11 @@ def report(
     }  # fmt: skip
     view = _pair_view(results, runs or [], timerange, compare=compare) if compare or parity else None
     view = view or _view(results, [name for name, is_asked in asked.items() if is_asked], group_by, quiet=quiet)
+    differences = None
+    if view is None and reconcile:
+        from scalpcli.cli.report_broker import reconciled
+
+        view, differences = reconciled(results, rehearse)
     if view is None and null:
         from scalpcli.cli.report_replays import null_view
 
@@ -145,7 +161,12 @@ def report(
         print_view(view, chosen, notices(results), out, quiet=quiet)
     sys.stdout.flush()
     values = figures(results, trials) | bounds(results) if requirements else {}
-    enforce(values, requirements, place=", ".join(f"`{run.path}`" for run in results.runs[:3]))
+    place = ", ".join(f"`{run.path}`" for run in results.runs[:3])
+    enforce(values, requirements, place=place)
+    if differences:
+        from scalpcli.report.reconcile import enforce_agreement
+
+        enforce_agreement(differences, place)
 
 
 def _read(patterns: Sequence[str], timerange: str, *, is_pair: bool = False) -> Results:
