@@ -100,6 +100,8 @@ class AlpacaFeed:
         self.backfilled = 0
         """Rows of history written."""
         self.backfill_failures = 0
+        self.backfills_waiting = 0
+        """Gaps that are over and whose history was not looked through yet."""
         self.greeks_failures = 0
         self.last_failure = ""
         """What the last failed request of history or greeks said."""
@@ -179,6 +181,7 @@ class AlpacaFeed:
             return
         self._aggregator.hold(channels & _WITH_HISTORY)
         self._spans.put_nowait((channels, since_ns, until_ns))
+        self.backfills_waiting += 1
 
     async def _run_backfill(self, backfill: Backfill) -> None:
         while True:
@@ -189,6 +192,7 @@ class AlpacaFeed:
             for channel, kind, before_ns in _KINDS_WITH_HISTORY:
                 if channel & channels:
                     await self._backfill_one(backfill, kind, max(since_ns - before_ns, begun_ns), until_ns)
+            self.backfills_waiting -= 1
             if self._spans.empty():
                 self._aggregator.release(_WITH_HISTORY)
 
@@ -238,6 +242,7 @@ class AlpacaFeed:
             "option_feed": self._streams.option_feed,
             "backfilled": self.backfilled,
             "backfill_failures": self.backfill_failures,
+            "backfills_waiting": self.backfills_waiting,
             "greeks_failures": self.greeks_failures,
             "last_failure": self.last_failure,
             "streams": self._streams.status(self._aggregator.symbol, self._stock_gaps, self._option_gaps),

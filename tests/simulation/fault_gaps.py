@@ -19,7 +19,7 @@ from scalpcli.model.row import (
     GAP_END,
 )
 from scalpcli.runtime.tape import Tape
-from tests.simulation.fault_runs import NS_PER_S, SPEED, START_NS, Run
+from tests.simulation.fault_runs import NS_PER_S, SPEED, START_NS, UNTIL_NS, Run
 
 STOCK: Final = CHANNEL_STOCK_TRADES | CHANNEL_STOCK_QUOTES
 OPTION: Final = CHANNEL_OPTION_TRADES | CHANNEL_OPTION_QUOTES
@@ -34,6 +34,7 @@ CAUSES: Final = {
     "garbage": {"undecodable frame"},
     "cut": {"connection failed"},
     "restart": {"recorder was down"},
+    "end": {"mute"},
 }
 """What befell a stream -> what a gap may say of it; refusals name their number."""
 
@@ -106,7 +107,9 @@ def connections(run: Run) -> dict[int, int]:
 def reasons(run: Run) -> list[Reason]:
     """Everything that cut, refused or muted a stream."""
     clock, streams = Clock(run.log.events), connections(run)
-    found = [Reason(STOCK | OPTION, "restart", run.restarted_ns)] if run.restarted_ns else []
+    # After the last row there is silence, and a recorder that still listens must take it for what it seems.
+    found = [Reason(STOCK | OPTION, "end", UNTIL_NS)]
+    found += [Reason(STOCK | OPTION, "restart", run.restarted_ns)] if run.restarted_ns else []
     for event in run.log.events:
         channels = SCOPES.get(event.get("scope", ""), streams.get(event.get("connection", 0), 0))
         what = _what(event, run)

@@ -41,11 +41,11 @@ PATIENCE_S: Final = 30.0
 _AMID_S: Final = 0.5
 _SETTLED_S: Final = 0.12
 """How long nothing may change before a recorder has got everything."""
-_SETTLE_S_MAX: Final = 0.3
+_SETTLE_S_MAX: Final = 3.0
 
 ALPACA: Final = AlpacaParams(
-    connect_s=1.0,
-    answer_s=0.6,
+    connect_s=3.0,
+    answer_s=3.0,
     stale_stock_s=0.4,
     stale_option_s=0.4,
     backoff_first_s=0.03,
@@ -204,7 +204,7 @@ async def _stop_when_served(session: record_run.Session, exchange: ExchangeThrea
     while loop_s() < end_s and loop_s() - since_s < _SETTLED_S:
         status = session.tracks[0].recorder.status()
         now = (status["rows"], status["source"]["backfilled"])
-        if now != before:
+        if now != before or status["source"]["backfills_waiting"]:
             before, since_s = now, loop_s()
         await asyncio.sleep(0.01)
     session.stop(TERMINATED)

@@ -36,8 +36,8 @@ from scalpcli.model.row import (
 from scalpcli.runtime.tape import Tape
 from scalpcli.runtime.tape_verify import verify
 from tests.recorded import IDENTITY
-from tests.simulation.fault_gaps import OPTION, SCOPES, STOCK, Blind, connections, gaps_of, reasons
-from tests.simulation.fault_runs import ALPACA, NS_PER_S, SPEED, START_NS, UNTIL_NS, Run, all_rows
+from tests.simulation.fault_gaps import NEVER, OPTION, SCOPES, STOCK, Blind, connections, gaps_of, reasons
+from tests.simulation.fault_runs import NS_PER_S, START_NS, UNTIL_NS, Run, all_rows
 
 CHANNEL_OF: Final = {
     STOCK_TRADE: CHANNEL_STOCK_TRADES,
@@ -47,8 +47,6 @@ CHANNEL_OF: Final = {
     OPTION_QUOTE: CHANNEL_OPTION_QUOTES,
 }
 HAVE_HISTORY: Final = (STOCK_TRADE, STOCK_QUOTE, OPTION_TRADE)
-ANSWER_S: Final = 0.4
-"""Seconds in which history of a gap is there, once it was asked for."""
 CLOCKS_APART_NS: Final = NS_PER_S // 2
 """What reading two clocks one after the other may put between them: 8 ms at this speed."""
 STARTING_NS: Final = 3 * NS_PER_S
@@ -263,8 +261,7 @@ class Truth:
         if row["ts_event_ns"] < self.run.started_ns + STARTING_NS:
             # History from before the recorder listened is not its own.
             return False
-        waits_ns = round((ALPACA.history_wait_s + ANSWER_S) * SPEED * NS_PER_S)
-        return any(one.end_ns + waits_ns < self.run.stopped_ns for one in gaps)
+        return not self.run.status["source"]["backfills_waiting"] and any(one.end_ns < NEVER for one in gaps)
 
     def _judge_order(self, matched: pl.DataFrame) -> None:
         """Each stream's rows stand on the tape in the order they were sent."""
