@@ -6,6 +6,7 @@ import dataclasses
 import datetime as dt
 import math
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -18,6 +19,7 @@ from scalpcli.core.odds import Plan, moves_of, odds_of
 from scalpcli.model.row import OPTION_QUOTE
 from scalpcli.model.session import at_ns, ns_to_new_york, session_of
 from scalpcli.runtime.tape import Tape
+from scalpcli.scan.checks import flags_of
 from scalpcli.scan.rank import Query
 from tests.scan_samples import (
     OPEN,
@@ -223,3 +225,31 @@ def test_settings_of_the_flags_reach_the_engine():
 
     assert agree(TAPE, instants, params) == 0
     assert params_with().scalp.max_contract_price == 5.0
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    volatility=st.floats(0.1, 1.5),
+    hours=st.floats(0.5, 100.0),
+    skew=st.floats(-0.2, 0.2),
+    half_spread=st.floats(0.005, 0.2),
+    step=st.sampled_from([0.5, 1.0, 2.5, 5.0]),
+)
+def test_a_sound_chain_accuses_nobody(volatility, hours, skew, half_spread, step):
+    """Priced by one formula and quoted around it, no two contracts contradict each other."""
+    years, spot = hours * 3600.0 / SECONDS_PER_YEAR, 400.0
+    strikes = [spot + step * number for number in range(-8, 9)] * 2
+    is_call = np.arange(len(strikes)) < len(strikes) // 2
+    prices = np.array(
+        [
+            spot_price(spot, strike, years, volatility * (1 - skew * (strike / spot - 1)), 0.04, 0.0, bool(call))
+            for strike, call in zip(strikes, is_call, strict=True)
+        ]
+    )
+    bid, ask = np.maximum(0.0, prices - half_spread), prices + half_spread
+    found = flags_of(
+        bid * 1e4, ask * 1e4, np.array(strikes) * 1e4, is_call, spot * math.exp(0.04 * years) * 1e4,
+        math.exp(-0.04 * years), np.full(len(strikes), 100.0),
+    )  # fmt: skip
+
+    assert {flag for flags in found for flag in flags} <= {"no_bid"}
