@@ -12,14 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import msgpack
+import numpy as np
 from websockets.exceptions import ConnectionClosed
 
 from scalpcli.cli.alpaca_access import Access
 from scalpcli.cli.record_run import run
-from scalpcli.cli.record_session import Job, Session
+from scalpcli.cli.record_session import Job, Session, Track
 from scalpcli.model.params import AlpacaParams, Params, RecordParams
+from scalpcli.model.row import COLUMNS, GAP
 from scalpcli.runtime.clock import RehearsalClock
 from scalpcli.runtime.recorder import TERMINATED
+from scalpcli.runtime.tape import Tape
 from tests import wire_messages
 from tests.alpaca_day import DAY, OPEN_NS
 from tests.alpaca_server import serving
@@ -49,11 +52,20 @@ class Service:
         self.opened: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self.asked: dict[str, list[str]] = {STOCK: [], OPTION: []}
+        self.most: dict[str, list[str]] = {STOCK: [], OPTION: []}
+        """The most that was subscribed at one time."""
+        self.sent: dict[str, list[int]] = {symbol: [] for symbol in PRICES}
+        """Numbers of the prints of each stock, as sent."""
+        self.refusal = 0
+        """Code with which the stock endpoint refuses whoever comes."""
         self.connections: dict[str, Any] = {}
         self._number = 0
 
     async def script(self, connection: Any) -> None:
         path = connection.request.path
+        if self.refusal and path == STOCK:
+            await refuse(self.refusal)(connection)
+            return
         if self.open[path]:
             self.refused[path] += 1
             await refuse(406)(connection)
@@ -61,7 +73,7 @@ class Service:
         self.open[path] += 1
         self.opened[path] += 1
         try:
-            self.asked[path] = (await greet(connection))["quotes"]
+            self._subscribed(path, (await greet(connection))["quotes"])
             self.connections[path] = connection
             listener = asyncio.create_task(self._listen(path, connection))
             with contextlib.suppress(ConnectionClosed):
@@ -79,9 +91,13 @@ class Service:
                 changed = set(message["quotes"])
                 before = set(self.asked[path])
                 after = before | changed if message["action"] == "subscribe" else before - changed
-                self.asked[path] = sorted(after)
+                self._subscribed(path, sorted(after))
                 channels = ("trades", "quotes", "statuses") if path == STOCK else ("trades", "quotes")
                 await grant(connection, dict.fromkeys(channels, self.asked[path]))
+
+    def _subscribed(self, path: str, symbols: list[str]) -> None:
+        self.asked[path] = symbols
+        self.most[path] = max(self.most[path], symbols, key=len)
 
     async def _talk(self, path: str, connection: Any) -> None:
         """One frame that holds something of every symbol, as the service packs them."""
@@ -90,6 +106,7 @@ class Service:
             self._number += 1
             common = {"S": symbol, "t": msgpack.Timestamp(*divmod(self.clock.now_ns(), 1_000_000_000))}
             if path == STOCK:
+                self.sent[symbol].append(self._number)
                 messages.append(wire_messages.trade(self._number, p=PRICES[symbol], **common))
             else:
                 bid = PRICES[owner_of(symbol)] / 100
@@ -135,7 +152,9 @@ def record(
     done: Callable[[Session, Service], bool],
     *,
     known: Sequence[str] = tuple(PRICES),
-    limit_s: float = 10.0,
+    start_s: float = 60.0,
+    refusal: int = 0,
+    routes: dict[str, Any] | None = None,
     **settings: Any,
 ) -> Recorded:
     """`scalpcli record` of `symbols` until `done`, then SIGTERM's way out."""
@@ -148,8 +167,9 @@ def record(
     )
 
     async def play() -> Recorded:
-        clock = RehearsalClock(OPEN_NS + 60_000_000_000, 1.0)
+        clock = RehearsalClock(OPEN_NS + int(start_s * 1e9), 1.0)
         service = Service(clock)
+        service.refusal = refusal
 
         @contextlib.asynccontextmanager
         async def screen(session: Session) -> AsyncIterator[None]:
@@ -159,12 +179,12 @@ def record(
 
         async def end(session: Session) -> None:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(limit_s):
+                async with asyncio.timeout(10.0):
                     while not done(session, service):  # noqa: ASYNC110 - figures of a recorder tell nobody of a change
                         await asyncio.sleep(0.01)
             session.stop(TERMINATED)
 
-        with serving(rest_routes(known)) as rest:
+        with serving(rest_routes(known) | (routes or {})) as rest:
             async with ScriptedServer(service.script) as server:
                 urls = AlpacaParams(
                     trading_url=rest.url, data_url=rest.url, stream_url=server.url, answer_s=1.0, stale_stock_s=5.0,
@@ -178,5 +198,29 @@ def record(
     return asyncio.run(play())
 
 
+def track_of(session: Session, symbol: str) -> Track:
+    return next(track for track in session.tracks if track.symbol == symbol)
+
+
 def rows_of(session: Session, symbol: str) -> int:
-    return next(track.recorder.figures.market_rows for track in session.tracks if track.symbol == symbol)
+    """Rows of the market, recorded so far."""
+    return track_of(session, symbol).recorder.figures.market_rows
+
+
+def tape_of(session: Session, symbol: str) -> Tape:
+    path = track_of(session, symbol).tape
+    assert path is not None
+    return Tape.open(path)
+
+
+def columns_of(tape: Tape) -> dict[str, Any]:
+    batches = list(tape.batches(columns=tuple(COLUMNS)))
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in COLUMNS}
+
+
+def gaps_of(tape: Tape) -> list[tuple[int, int, str]]:
+    """Flags, channels and cause of each gap row."""
+    columns = columns_of(tape)
+    is_gap = columns["kind"] == GAP
+    rows = zip(*(columns[name][is_gap].tolist() for name in ("flags", "size", "conditions")), strict=True)
+    return [(flags, channels, tape.manifest.conditions[code]) for flags, channels, code in rows]

@@ -32,6 +32,7 @@ class SymbolRouter:
         self.option_quote: Callable[..., None] = self._option_quote
         """Best bid and ask of a contract, as `DataAggregator.option_quote`."""
         self._owners: dict[str, DataAggregator] = {}
+        self._stamps: list[Callable[[], int]] = []
         for aggregator in aggregators:
             self.join(aggregator)
 
@@ -61,6 +62,7 @@ class SymbolRouter:
         return bool(self.stocks) and all(aggregator.is_halted for aggregator in self.stocks.values())
 
     def _choose_the_way(self) -> None:
+        self._stamps = [aggregator.stamp for aggregator in self.stocks.values()]
         first = next(iter(self.stocks.values()), None)
         if first is not None:
             self.refused = first.refused
@@ -70,7 +72,7 @@ class SymbolRouter:
             self.stamp, self.option_trade, self.option_quote = self._stamp_all, self._option_trade, self._option_quote
 
     def _stamp_all(self) -> int:
-        return max((aggregator.stamp() for aggregator in self.stocks.values()), default=0)
+        return max([stamp() for stamp in self._stamps], default=0)
 
     def _option_trade(self, symbol: str, *told: Any) -> None:
         owner = self._owners.get(symbol)

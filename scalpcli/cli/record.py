@@ -71,7 +71,9 @@ def record(
         float | None,
         typer.Option(help="Strikes within so many percent of the money instead", show_default=False),
     ] = None,
-    max_contracts: Annotated[int | None, typer.Option(help="Contracts at most", show_default=False)] = None,
+    max_contracts: Annotated[
+        int | None, typer.Option(help="Contracts at most, of all symbols together", show_default=False)
+    ] = None,
     raw: Annotated[bool, typer.Option("--raw", help="Also keep every frame as it came, in DATE.raw")] = False,
     until: Annotated[
         str, typer.Option(metavar="WHEN", help="close, a New York time like 15:30, or a duration like 20m")
@@ -143,7 +145,7 @@ def record(
         "record.out": Flag("--out", None if out is None else str(out)),
     }
     params = load(config, param, {key: flag for key, flag in flags.items() if flag.value is not None}).params
-    _check(params, until)
+    _check(params, symbol or [], until)
     if print_cron or print_systemd:
         _print_schedule(ctx, is_cron=print_cron)
         return
@@ -158,11 +160,14 @@ def _days(text: str) -> list[int]:
         raise UsageError(f"`--dte {text}` is no list of days", hint="write whole numbers, like 0,1") from None
 
 
-def _check(params: Params, until: str) -> None:
+def _check(params: Params, symbols: list[str], until: str) -> None:
     """What cannot be meant is told before anything is asked of anyone."""
     from scalpcli.runtime.record_window import parse_until
 
     parse_until(until)
+    for symbol in symbols:
+        if symbols.count(symbol) > 1:
+            raise UsageError(f"`--symbol {symbol}` is given twice", hint="a symbol has one tape: name it once")
     if params.record.notify or params.record.heartbeat_url:
         from scalpcli.adapters.notify import check_url
 
@@ -248,9 +253,6 @@ def _record(
 def _symbols(given: list[str], reached: Access) -> list[str]:
     """What is recorded, in the order given."""
     symbols = given or [reached.symbol or DEFAULT_SYMBOL]
-    for symbol in symbols:
-        if symbols.count(symbol) > 1:
-            raise UsageError(f"`--symbol {symbol}` is given twice", hint="a symbol has one tape: name it once")
     if reached.symbol and symbols != [reached.symbol]:
         raise UsageError(
             f"the local exchange plays {reached.symbol}, not {' and '.join(symbols)}",

@@ -26,7 +26,7 @@ from scalpcli.model.note import PREVIOUS_LEVELS
 from scalpcli.runtime.lock import Owner, RecorderLock
 from scalpcli.runtime.raw_frames import RawFrames, RawLog
 from scalpcli.runtime.record_window import Window, next_window, until_ns, window_at
-from scalpcli.runtime.recorder import INTERRUPTED, TERMINATED, UNTIL, Limits, Recorder, check_room
+from scalpcli.runtime.recorder import FAILED, INTERRUPTED, TERMINATED, UNTIL, Limits, Recorder, check_room
 from scalpcli.runtime.recorder_figures import LoopWatch, RecordingFigures
 from scalpcli.runtime.recording import (
     Begun,
@@ -253,7 +253,14 @@ async def _record(
     try:
         async with screen(session):
             ends = await asyncio.gather(*(track.recorder.run() for track in session.tracks), return_exceptions=True)
-        return [end for end in ends if isinstance(end, BaseException)]
+        faults = []
+        for track, end in zip(session.tracks, ends, strict=True):
+            if isinstance(end, BaseException):
+                # What was written until then is sealed with the rest.
+                track.recorder.stop(FAILED)
+                track.begun.log.abandon()
+                faults.append(end)
+        return faults
     finally:
         for helper in helpers:
             helper.cancel()

@@ -223,6 +223,7 @@ def test_outside_the_session_it_leaves_with_75(tmp_path, keys, monkeypatch):
         (("--until", "noon"), 2, "`--until noon` is no time to stop at"),
         (("--dte", "today"), 2, "`--dte today` is no list of days"),
         (("--heartbeat-url", "ftp://host"), 2, "`--heartbeat-url` takes a web address"),
+        (("--symbol", "SPY", "--symbol", "TSLA", "--symbol", "SPY"), 2, "`--symbol SPY` is given twice"),
         (("--strikes", "0"), 2, "`record.strikes` is 0, below its limit: 1"),
         (("--min-free-gb", "99999"), 4, "GB of disk are free, below the limit: 99999 GB"),
     ],

@@ -9,7 +9,14 @@ import pytest
 from alpaca_server import serving
 
 from scalpcli.adapters.alpaca_rest import AlpacaRest
-from scalpcli.adapters.contracts import ContractsPlan, describe_left_out, fetch_contracts, numbered, option_budget
+from scalpcli.adapters.contracts import (
+    ContractsPlan,
+    describe_left_out,
+    fair_shares,
+    fetch_contracts,
+    numbered,
+    option_budget,
+)
 from scalpcli.errors import DataError
 from scalpcli.model.instrument import Instrument, OccSymbol, TickRule
 from scalpcli.model.params import AlpacaParams
@@ -206,3 +213,21 @@ def test_a_past_day_asks_for_expired_contracts_too():
 
     assert len(found) == 1
     assert [request[2]["status"] for request in server.seen] == ["active", "inactive"]
+
+
+@pytest.mark.parametrize(("budget", "count", "shares"), [(200, 1, [200]), (200, 3, [67, 67, 66]), (1, 2, [1, 0])])
+def test_a_budget_is_divided_evenly(budget, count, shares):
+    """The sum is the budget: a plan's limit holds for all symbols of a connection together."""
+    assert fair_shares(budget, count) == shares
+
+
+def test_a_budget_that_shrinks_keeps_what_is_nearest_the_money():
+    """A recording that goes on beside another symbol has to give contracts up; they are named and stay out."""
+    shrinking = plan(chain(380, 390, 400, 410, 420))
+    shrinking.choose(4_000_000)
+
+    given_up = shrinking.limit(4, 4_000_000)
+
+    assert strikes(given_up) == [410, 420]
+    assert strikes(shrinking.chosen.values()) == [390, 400]
+    assert shrinking.choose(4_000_000).add == ()
