@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import random
 from collections.abc import Callable
 from typing import Any, Final, NoReturn, Protocol
@@ -173,6 +174,8 @@ class Stream:
 
     async def _connect(self) -> ClientConnection:
         params = self._params
+        # At DEBUG websockets logs every frame, and with it the keys.
+        logging.getLogger("websockets.client").setLevel(logging.INFO)
         return await _Connect(
             self._endpoint.url,
             additional_headers=self._endpoint.headers,

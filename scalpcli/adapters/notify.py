@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import importlib.util
+import logging
 from collections import deque
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -103,6 +104,8 @@ async def beat(url: str, answer_s: float = ANSWER_S) -> bool:
 
 
 async def _ask(method: str, url: str, answer_s: float, **content: Any) -> bool:
+    # At INFO httpx logs the address whole.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
         async with httpx.AsyncClient(timeout=answer_s) as client:
             answer = await client.request(method, url, **content)

@@ -7,6 +7,7 @@ rehearsal has no use for another one.
 from __future__ import annotations
 
 import datetime as dt
+import http.client
 import ipaddress
 import json
 import math
@@ -65,7 +66,7 @@ def read_rehearsal(url: str, *, answer_s: float) -> Rehearsal:
     try:
         with opener.open(f"{url}/rehearsal", timeout=answer_s) as answer:
             body = json.loads(answer.read(_BYTES_MAX))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise UpstreamUnavailable(
             f"no local exchange answers: {_reason(error)}",
             place=f"`--rehearse {url}`",
@@ -76,6 +77,8 @@ def read_rehearsal(url: str, *, answer_s: float) -> Rehearsal:
 
 def is_loopback(url: str, schemes: tuple[str, ...]) -> bool:
     """Whether an address is on this machine and has one of the schemes."""
+    if any(letter.isspace() or not letter.isprintable() for letter in url):
+        return False
     try:
         parts = urllib.parse.urlsplit(url)
         host = parts.hostname or ""
@@ -94,7 +97,7 @@ def _reason(error: Exception) -> str:
         return "no answer in time"
     if isinstance(inner, OSError):
         return (inner.strerror or "the connection failed").lower()
-    return "its answer is not JSON"
+    return "its answer is not HTTP" if isinstance(error, http.client.HTTPException) else "its answer is not JSON"
 
 
 def _checked(url: str, body: Any) -> Rehearsal:

@@ -177,6 +177,8 @@ class RecordedMarket:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            if self._orats is not None:
+                self._orats.close()
 
     def drain(self) -> Block:
         """Everything learned since the last call; remembers the last price."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import socket
+import threading
 import uuid
 
 import pytest
@@ -61,7 +63,14 @@ def test_a_rehearsal_replaces_all_four_hosts_and_the_clock():
 
 
 @pytest.mark.parametrize(
-    "url", ["http://example.com:18080", "https://127.0.0.1:1", "ftp://127.0.0.1", "127.0.0.1:18080"]
+    "url",
+    [
+        "http://example.com:18080",
+        "https://127.0.0.1:1",
+        "ftp://127.0.0.1",
+        "127.0.0.1:18080",
+        'http://127.0.0.1:1", "s',
+    ],
 )
 def test_a_rehearsal_is_on_this_machine(url):
     """Keys are sent to it."""
@@ -87,3 +96,22 @@ def test_another_program_on_the_port_is_recognised(body):
         access(Params(), {}, server.url)
 
     assert "scalpcli exchange" in raised.value.hint
+
+
+def test_what_answers_without_http_is_no_local_exchange():
+    """A stray service on the port; the message says what to start instead."""
+
+    def answer(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection:
+            connection.sendall(b"SSH-2.0-stray\r\n")
+            connection.recv(1024)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=answer, args=(server,), daemon=True)
+        thread.start()
+        with pytest.raises(UpstreamUnavailable) as raised:
+            access(Params(), {}, f"http://127.0.0.1:{server.getsockname()[1]}")
+        thread.join()
+
+    assert raised.value.found == "no local exchange answers: its answer is not HTTP"

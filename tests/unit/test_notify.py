@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import uuid
 
 import pytest
@@ -93,3 +94,17 @@ def test_a_text_that_is_no_address_is_told_so():
         check_url("hc-ping", "--notify")
 
     assert caught.value.found == "`--notify` takes a web address; found a text without `https://`"
+
+
+def test_no_address_is_logged(caplog):
+    """httpx logs each request's address at INFO, and with it the token."""
+    caplog.set_level(logging.INFO)
+    token = uuid.uuid4().hex
+
+    async def tell():
+        server, url, _ = await listening()
+        async with server:
+            return await beat(f"{url}/{token}")
+
+    assert asyncio.run(tell())
+    assert token not in caplog.text
