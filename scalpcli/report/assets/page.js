@@ -123,8 +123,13 @@
   around("velocity", "velocity_pct", "% in 30 s, with the trade");
   around("volume", "volume_ratio", "volume, times the session's");
 
+  /* Half a bar's room on either side. */
+  const padded = (chart, low, high) => {
+    const x = chart.data[0], half = x.length > 1 ? (x[1] - x[0]) / 2 : 1;
+    return [low - half, high + half];
+  };
   const histogram = (id, found, label, name) => plot(id, 220, () => found.x.length ? {
-    options: { scales: flat, legend: { show: false }, axes: [axis(label, short), axis("", short)], series: [{}, bars("count", name)] },
+    options: { scales: { x: { time: false, range: padded } }, legend: { show: false }, axes: [axis(label, short), axis("", short)], series: [{}, bars("count", name)] },
     data: [found.x, found.counts],
   } : null);
   histogram("pnl", data.pnl, "net of a trade, USD", "main");
