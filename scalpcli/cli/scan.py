@@ -9,7 +9,7 @@ import typer
 
 from scalpcli.cli.alpaca_access import Rehearse
 from scalpcli.cli.options import ConfigFiles, Format, FormatOption, Json, Overrides, Quiet, Verbose, chosen_format
-from scalpcli.errors import DataError, UsageError
+from scalpcli.errors import DataError, UpstreamUnavailable, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -205,13 +205,24 @@ def _scans(
     """Scan and print once, or until interrupted."""
     import sys
 
+    from scalpcli.cli.output import say
     from scalpcli.cli.scan_print import clear_screen, print_scan
     from scalpcli.scan.expiries import choose_expiries
     from scalpcli.scan.moment import play
     from scalpcli.scan.rank import scan
 
+    seen = False
     while True:
-        feed = feed_of()
+        try:
+            feed = feed_of()
+        except UpstreamUnavailable as error:
+            # Who watches wants to see again when the service is back; the first answer must come.
+            if watch is None or not seen:
+                raise
+            say(f"{error.found}; asking again in {watch:g} s", quiet=quiet)
+            pause_s(watch)
+            continue
+        seen = True
         expiries = choose_expiries(loaded.params, feed.instruments, feed.session.date, expiry)
         moment = play(feed, expiries.params, tuple(loaded.blackouts), hot)
         found = scan(moment, query, expiries)

@@ -467,3 +467,28 @@ def test_watching_scans_again_until_it_is_interrupted(monkeypatch):
     assert done.exit_code == 130
     assert len(done.stdout.splitlines()) == 3
     assert len({json.loads(line)["contract"] for line in done.stdout.splitlines()}) == 1
+
+
+def test_watching_outlasts_a_failure(monkeypatch):
+    """One poll without an answer is told; the next one is shown. Without a first answer the command ends."""
+    polls, waits, poll_truly = [], [], ChainPoller.poll
+
+    def poll_badly(poller, expiries):
+        polls.append(expiries)
+        if len(polls) == 2:
+            raise UpstreamUnavailable("Alpaca gave no answer after 2 tries: status 503")
+        return poll_truly(poller, expiries)
+
+    def wait(seconds):
+        waits.append(seconds)
+        if len(waits) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("scalpcli.cli.scan.pause_s", wait)
+    monkeypatch.setattr(ChainPoller, "poll", poll_badly)
+    with exchanging() as exchange:
+        done = run(exchange.rest_url, "--watch", "5", "--format", "jsonl", "--top", "1", "--all")
+
+    assert len(polls) == 3
+    assert len(done.stdout.splitlines()) == 2
+    assert "status 503; asking again in 5 s" in done.stderr
