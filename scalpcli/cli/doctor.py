@@ -42,8 +42,10 @@ def doctor(
     from scalpcli.cli.output import Column, emit, say
     from scalpcli.config import load
     from scalpcli.config_secrets import redact
+    from scalpcli.model.instrument import check_underlying
 
     del verbose
+    check_underlying(symbol)
     params = load(config, param).params
     findings = list(_findings(params, symbol, rehearse))
     rows = [

@@ -162,10 +162,12 @@ def _days(text: str) -> list[int]:
 
 def _check(params: Params, symbols: list[str], until: str) -> None:
     """What cannot be meant is told before anything is asked of anyone."""
+    from scalpcli.model.instrument import check_underlying
     from scalpcli.runtime.record_window import parse_until
 
     parse_until(until)
     for symbol in symbols:
+        check_underlying(symbol)
         if symbols.count(symbol) > 1:
             raise UsageError(f"`--symbol {symbol}` is given twice", hint="a symbol has one tape: name it once")
     if params.record.notify or params.record.heartbeat_url:

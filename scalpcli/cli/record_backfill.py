@@ -79,6 +79,7 @@ def backfill(
     from scalpcli.cli.alpaca_access import access
     from scalpcli.cli.output import emit, say
     from scalpcli.config import Flag, load
+    from scalpcli.model.instrument import check_underlying
 
     del verbose
     flags = {
@@ -88,6 +89,7 @@ def backfill(
         "record.strikes": Flag("--strikes", strikes),
     }
     params = load(config, param, {key: flag for key, flag in flags.items() if flag.value is not None}).params
+    check_underlying(symbol)
     sessions = [_session(text) for text in dates]
     reach = access(params, os.environ, rehearse)
     for session in sessions:

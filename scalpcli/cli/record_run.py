@@ -21,7 +21,7 @@ from scalpcli.adapters.contracts import fair_shares, option_budget
 from scalpcli.adapters.notify import Notifier, beat
 from scalpcli.cli.record_feed import MarketPlan, RecordedMarket, market_streams, notes_from_bars
 from scalpcli.cli.record_session import Job, Say, Session, Track
-from scalpcli.errors import ScalpcliError
+from scalpcli.errors import ScalpcliError, UpstreamUnavailable
 from scalpcli.model.note import PREVIOUS_LEVELS
 from scalpcli.runtime.lock import Owner, RecorderLock
 from scalpcli.runtime.raw_frames import RawFrames, RawLog
@@ -298,6 +298,13 @@ def _seal_all(session: Session) -> None:
             seal_earlier(job.root, track.symbol, session.window.session, job.params, job.say)
         except ScalpcliError as error:
             track.recorder.failure = track.recorder.failure or error
+        if track.tape is None and track.recorder.ended == UNTIL and track.recorder.failure is None:
+            # Cron's mail, or whoever looks at exit codes, must not take a day without a row for a good one.
+            track.recorder.failure = UpstreamUnavailable(
+                f"no row of {track.symbol} came while it was recorded",
+                place=f"gap of {track.recorder.figures.last_gap}" if track.recorder.figures.last_gap else "",
+                hint="`scalpcli doctor` looks at keys, feeds and connections",
+            )
 
 
 @contextlib.asynccontextmanager

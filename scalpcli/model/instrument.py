@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from scalpcli.errors import DataError
+from scalpcli.errors import DataError, UsageError
 
 STANDARD_MULTIPLIER: Final = 100
+_UNDERLYING: Final = re.compile(r"[A-Z]{1,6}(?:[./][A-Z]{1,2})?", re.ASCII)
 _OCC: Final = re.compile(r"^([A-Z]{1,6}) {0,5}(\d{2})(\d{2})(\d{2})([CP])(\d{8})$", re.ASCII)
 
 
@@ -35,6 +36,19 @@ _TICKS_E4: Final = {
     TickRule.NICKEL: (500, 1_000),
 }
 _TICK_BREAK_E4: Final = 30_000
+
+
+def check_underlying(symbol: str) -> None:
+    """Refuse what no exchange lists, before it names a folder or is asked for.
+
+    Raises:
+        UsageError: it is not written as `TSLA` or `BRK.B` is.
+    """
+    if not _UNDERLYING.fullmatch(symbol):
+        told = symbol.upper() if _UNDERLYING.fullmatch(symbol.upper()) else "TSLA"
+        raise UsageError(
+            f"`--symbol {symbol}` is no symbol of a stock", hint=f"write it in capitals, like `--symbol {told}`"
+        )
 
 
 def tick_e4(rule: TickRule, price_e4: int) -> int:

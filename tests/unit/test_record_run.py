@@ -98,3 +98,20 @@ def test_the_status_shows_rates_lag_and_blindness():
     assert lines["blind"].startswith("stock_trades, stock_quotes")
     assert lines["last gap"] == "all channels from 09:30:00.000: mute"
     assert lines["dropped"] == "2 rows; readers 1, dropped 0"
+
+
+def test_a_session_without_a_row_is_a_failure(monkeypatch):
+    """Blind from begin to end: exit code 6, though the recorder itself did all it could."""
+    figures = SimpleNamespace(market_rows=0, last_gap="all channels from 09:30:00.000: too many connections 406")
+    recorder = SimpleNamespace(figures=figures, failure=None, ended="until")
+    track = SimpleNamespace(recorder=recorder, symbol="TSLA", begun=None, tape=None)
+    clock = SimpleNamespace(now_ns=lambda: OPEN)
+    job = SimpleNamespace(access=SimpleNamespace(clock=clock), root=None, params=None, say=None)
+    monkeypatch.setattr(record_run, "seal", lambda *_args, **_flags: None)
+    monkeypatch.setattr(record_run, "seal_earlier", lambda *_args: None)
+
+    record_run._seal_all(SimpleNamespace(job=job, window=SimpleNamespace(end_ns=OPEN, session=None), tracks=[track]))
+
+    assert recorder.failure is not None
+    assert recorder.failure.exit_code == 6
+    assert recorder.failure.found == "no row of TSLA came while it was recorded"
