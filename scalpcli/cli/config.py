@@ -102,7 +102,7 @@ def show(
         from scalpcli.config_fields import to_toml
 
         rows = [{**row, "value": to_toml(row["value"])} for row in rows]
-    emit([*rows, *secret_rows], chosen, columns=[Column("setting"), Column("value"), Column("origin")])
+    emit([*rows, *secret_rows], chosen, columns=[Column("setting", whole=True), Column("value"), Column("origin")])
 
 
 def _rows(loaded: Loaded) -> list[dict[str, Any]]:

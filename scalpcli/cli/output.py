@@ -31,6 +31,7 @@ class Column:
         digits: Digits behind the point of a float; 6 significant ones where `None`.
         show: Turns a value into text, instead of `digits`.
         right: Aligned right; decided by the values where `None`.
+        whole: Never folded: a name that is typed again.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Column:
     digits: int | None = None
     show: Callable[[Any], str] | None = None
     right: bool | None = None
+    whole: bool = False
 
     @property
     def head(self) -> str:
@@ -166,7 +168,7 @@ def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> Any:
     for column in columns:
         right = _is_numeric(rows, column.name) if column.right is None else column.right
         # A number cut in two would be read as another number; words may fold.
-        table.add_column(Text(column.head), justify="right" if right else "left", no_wrap=right, overflow="fold")
+        table.add_column(Text(column.head), justify="right" if right else "left", no_wrap=right or column.whole, overflow="fold")
     for row in rows:
         table.add_row(*(Text(column.text(row.get(column.name))) for column in columns))
     return table

@@ -249,7 +249,7 @@ hint: name a file in it
 error: no figure is named `tradez`
   in `--require 'tradez>=1'`
 
-hint: the nearest is `trades`: closed trades, or `sharpe_trades`; `scalpcli report --list-figures` lists all
+hint: the nearest is `trades`: closed trades, or `psr_trades`; `scalpcli report --list-figures` lists all
 """),
     ),
     "no comparison": (
