@@ -278,6 +278,14 @@ class Truth:
         slack_ns = self._slack_ns()
         if self.run.status["gaps"] != len(blind) and not self.run.restarted_ns:
             self.wrong(f"{len(blind)} gaps, the recorder counted {self.run.status['gaps']}")
+        for one in known:
+            is_told = any(
+                gap.channels & one.channels and gap.since_ns - slack_ns <= one.at_ns <= gap.end_ns + slack_ns
+                for gap in blind
+            )
+            if one.what == "garbage" and not is_told:
+                # Nobody can know what an unreadable frame held.
+                self.wrong(f"an unreadable frame of {_name(one.channels)} has no gap")
         for gap in blind:
             name = f"the gap of {_name(gap.channels)} from {gap.since_ns}, `{gap.cause}`,"
             if gap.channels not in (STOCK, OPTION):
