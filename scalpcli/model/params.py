@@ -337,9 +337,7 @@ class RecordParams:
     atm_pct: float = setting(
         0.0, "record strikes within so many percent of the money instead of `strikes`; 0 = off", ge=0.0, le=50.0
     )
-    max_contracts: int = setting(
-        200, "contracts subscribed at most, of all symbols together; the plan's own limit holds too", ge=1, le=10_000
-    )
+    max_contracts: int = setting(200, "contracts of all symbols at most; the plan's limit holds too", ge=1, le=10_000)
     recentre_s: float = setting(30.0, "seconds between two looks whether the money has moved", gt=0.0, le=3600.0)
     greeks_s: float = setting(15.0, "seconds between two polls of greeks; 0 = none are asked for", ge=0.0, le=3600.0)
     flush_ms: int = setting(250, "milliseconds after which rows are on disk; all a crash can lose", ge=1, le=60_000)
