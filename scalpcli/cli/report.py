@@ -137,7 +137,9 @@ def report(
     if runs and runs[0] in _WORDS:
         _about_one_trade(runs, chosen, quiet=quiet)
         return
-    from scalpcli.report.summary import bounds, figures, notices
+    from scalpcli.report.figures import REPLAYED
+    from scalpcli.report.notices import notices
+    from scalpcli.report.summary import bounds, figures
 
     results = _read(runs or [], timerange, is_pair=compare or parity)
     asked = {
@@ -161,6 +163,7 @@ def report(
         print_view(view, chosen, notices(results), out, quiet=quiet)
     sys.stdout.flush()
     values = figures(results, trials) | bounds(results) if requirements else {}
+    values |= {name: row[name] for row in view.rows for name in REPLAYED if name in row} if null and view else {}
     place = ", ".join(f"`{run.path}`" for run in results.runs[:3])
     enforce(values, requirements, place=place)
     if differences:
@@ -257,10 +260,12 @@ def _about_one_trade(words: Sequence[str], form: ReportFormat, *, quiet: bool) -
         if len(rest) not in (1, 2):
             raise UsageError("a trade has one number", place="`report trade`", hint="scalpcli report trade 3 [RUN]")
         from scalpcli.cli.report_print import print_view
+        from scalpcli.report.notices import notices
         from scalpcli.report.picture import trade_view
-        from scalpcli.report.summary import notices
 
         results = _read(rest[1:], "")
+        if len(results.runs) != 1:
+            raise UsageError(f"`{rest[1]}` holds {len(results.runs)} runs", hint="name the run whose trade it is")
         number = trade_number(rest[0], len(results.trades))
         print_view(trade_view(results, number), form, notices(results), None, quiet=quiet)
         return

@@ -110,8 +110,8 @@ def print_report(
     """Print the whole report."""
     from scalpcli.cli.output import emit, emit_object
     from scalpcli.report.document import document, run_rows
+    from scalpcli.report.notices import notices
     from scalpcli.report.render import heading, markdown, sections
-    from scalpcli.report.summary import notices
 
     if form is ReportFormat.HTML:
         _write_page(results, trials, out)

@@ -14,10 +14,11 @@ from scalpcli.report.figures import INTERVALS, TARGETS, verdict
 from scalpcli.report.funnel import TRIGGERS, Step, gates, total
 from scalpcli.report.groups import grouped
 from scalpcli.report.load import Results, SessionResult
+from scalpcli.report.notices import notices
 from scalpcli.report.reliability import reliability
 from scalpcli.report.require import check_requirements
 from scalpcli.report.runs import Run
-from scalpcli.report.summary import bounds, figures, funnel_counts, notices
+from scalpcli.report.summary import bounds, figures, funnel_counts
 
 GROUPINGS: Final = ("exit-reason", "trigger", "side")
 _RUN_FIELDS: Final = ("mode", "created_utc", "code_version", "config_digest", "decisions_digest", "seed", "command")

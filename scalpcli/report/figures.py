@@ -164,7 +164,12 @@ BOUNDS: Final[dict[str, Figure]] = {
     for side in ("low", "high")
 }
 """The ends of these intervals."""
-NAMES: Final = FIGURES | BOUNDS
+REPLAYED: Final[dict[str, Figure]] = {
+    "beaten_pct": Figure("random traders beaten", "%", 1, "share of random traders that made less; with --null only"),
+    "p_value": Figure("p-value", "", 3, "chance that random entries do as well or better; with --null only"),
+}
+"""Figures that take a replay; unknown without it."""
+NAMES: Final = FIGURES | BOUNDS | REPLAYED
 """Everything `--require` knows."""
 
 

@@ -20,11 +20,14 @@ from scalpcli.report.figures import FIGURES
 from scalpcli.report.funnel import total
 from scalpcli.report.headline import interval
 from scalpcli.report.load import Results
+from scalpcli.report.notices import notices
 from scalpcli.report.page_data import WEEKDAYS, heat, page_data
+from scalpcli.report.quality import worst
 from scalpcli.report.render import heading, sections, trades_section
-from scalpcli.report.section import Section, shown
-from scalpcli.report.summary import bounds, figures, funnel_counts, notices
+from scalpcli.report.section import Section, number, shown
+from scalpcli.report.summary import bounds, figures, funnel_counts
 
+_DIGEST_CHARS: Final = 12
 _CARDS: Final = (
     "net_pnl_usd",
     "trades",
@@ -73,6 +76,7 @@ def page(results: Results, trials: int = 0) -> str:
         f"<h1>{title}</h1>",
         *(f'<p class="notice">{html.escape(each)}</p>' for each in notices(results)),
         *(f"<p>{html.escape(each)}</p>" for each in missing),
+        f"<p>{html.escape(_quality_words(results))}</p>",
         _cards(results, trials),
         '<div class="grid">',
         *_plots(data),
@@ -126,6 +130,20 @@ def _cards(results: Results, trials: int) -> str:
             f"<b>{html.escape(shown(values, name))}</b><span>{html.escape(remark)}</span></div>"
         )
     return f'<div class="figures">{"".join(cards)}</div>'
+
+
+def _quality_words(results: Results) -> str:
+    """The quality of the data and what made the runs, in one line; the tables below tell each session's."""
+    found = worst([session.quality for session in results.sessions])
+    configs = sorted({run.manifest["config_digest"][:_DIGEST_CHARS] for run in results.runs})
+    codes = sorted({run.manifest["code_version"] for run in results.runs})
+    tapes = {session.head["tape_digest"] for session in results.sessions}
+    named = next(iter(tapes))[:_DIGEST_CHARS] if len(tapes) == 1 else f"{len(tapes)} tapes"
+    return (
+        f"Data: coverage at least {number(found.coverage_pct, 2, '%')}, {number(found.gaps, 0)} gaps, silent at most"
+        f" {number(found.stale_pct, 2, '%')}, crossed at most {number(found.crossed_pct, 2, '%')}, tape {named};"
+        f" code {', '.join(codes)}, settings {', '.join(configs[:3])}"
+    )
 
 
 def _plots(data: dict[str, Any]) -> list[str]:

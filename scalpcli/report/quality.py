@@ -6,6 +6,7 @@ figure that a tape does not state is unknown.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,3 +53,15 @@ def _number(found: Any, *path: str) -> float | None:
 
 def _largest(values: list[float | None]) -> float | None:
     return max((value for value in values if value is not None), default=None)
+
+
+def worst(found: Sequence[Quality]) -> Quality:
+    """The worst of several tapes, figure by figure; gaps are added."""
+    gaps = [each.gaps for each in found if each.gaps is not None]
+    coverage = [each.coverage_pct for each in found if each.coverage_pct is not None]
+    return Quality(
+        coverage_pct=min(coverage, default=None),
+        gaps=sum(gaps) if gaps else None,
+        stale_pct=_largest([each.stale_pct for each in found]),
+        crossed_pct=_largest([each.crossed_pct for each in found]),
+    )

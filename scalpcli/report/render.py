@@ -14,9 +14,10 @@ from scalpcli.report.funnel import TRIGGERS
 from scalpcli.report.groups import grouped
 from scalpcli.report.headline import headline
 from scalpcli.report.load import Results
+from scalpcli.report.notices import notices
 from scalpcli.report.reliability import reliability
 from scalpcli.report.section import ABSENT, Head, Section, escaped, number, quoted, section_lines, table
-from scalpcli.report.summary import bounds, figures, funnel_counts, notices
+from scalpcli.report.summary import bounds, figures, funnel_counts
 from scalpcli.report.view import View
 
 _DIGEST_CHARS: Final = 12

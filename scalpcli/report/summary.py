@@ -23,7 +23,7 @@ from scalpcli.report import statistics
 from scalpcli.report.certainty import day_intervals, trade_intervals
 from scalpcli.report.figures import FIGURES, INTERVALS, TRADING_DAYS_PER_YEAR
 from scalpcli.report.funnel import Step, total
-from scalpcli.report.load import Results, SessionResult
+from scalpcli.report.load import Results
 from scalpcli.units import NS_PER_S
 
 _CENT: Final = 0.01
@@ -245,46 +245,3 @@ def _least(values: Iterable[float | None]) -> float | None:
 
 def _largest(values: Iterable[float | None]) -> float | None:
     return max((value for value in values if value is not None), default=None)
-
-
-def notices(results: Results) -> list[str]:
-    """What a reader must know before any figure: made-up data, doubled sessions, open ends, books that differ."""
-    return [
-        *_synthetic_notice(results.sessions),
-        *_doubled_notice(results.sessions),
-        *(notice for session in results.sessions for notice in _session_notices(session)),
-    ]
-
-
-def _synthetic_notice(sessions: Sequence[SessionResult]) -> list[str]:
-    made_up = sum(session.is_synthetic for session in sessions)
-    if not made_up:
-        return []
-    if made_up == len(sessions):
-        return [
-            "SYNTHETIC: the market was made up by a random generator; no figure here says anything about real trading"
-        ]
-    share = f"{made_up} of {len(sessions)} sessions were made up by a random generator"
-    return [f"SYNTHETIC in part: {share}; pooled figures mix them with real ones"]
-
-
-def _doubled_notice(sessions: Sequence[SessionResult]) -> list[str]:
-    seen = Counter((session.symbol, session.day) for session in sessions)
-    doubled = [f"{symbol} {day}" for (symbol, day), number in seen.items() if number > 1]
-    if not doubled:
-        return []
-    names = ", ".join(doubled[:3]) + (f" and {len(doubled) - 3} more" if len(doubled) > 3 else "")
-    return [f"in more than one run: {names}; pooled figures count those trades once for each run"]
-
-
-def _session_notices(session: SessionResult) -> list[str]:
-    where = f"{session.symbol} {session.day}"
-    tally = session.tally
-    if tally.net_usd is None:
-        return [f"{where}: the journal ends before the session did"]
-    if not tally.is_flat:
-        return [f"{where}: NOT FLAT at the end; what is still held is in no figure"]
-    net = usd_sum(session.trades["net_pnl_usd"])
-    if abs(net - tally.net_usd) >= _CENT:
-        return [f"{where}: its trades add up to {net:,.2f} USD, its journal to {tally.net_usd:,.2f} USD"]
-    return []

@@ -211,3 +211,46 @@ def test_a_page_is_written_by_its_ending(example, tmp_path):
     assert (tmp_path / "page.html").read_text().startswith("<!doctype html>")
     assert refused.exit_code == 2
     assert not (tmp_path / "fees.html").exists()
+
+
+@pytest.mark.parametrize(("asked", "code"), [("beaten_pct>=1", 0), ("beaten_pct>=99.9", 5)])
+def test_luck_can_be_required(example, asked, code):
+    """A CI job may ask that the entries beat chance; without `--null` that is unknown, which meets nothing."""
+    assert call(example, "--null", 200, "--require", asked, "--json").exit_code == code
+    assert call(example, "--require", asked, "--json").exit_code == 5
+
+
+def test_a_trade_of_several_runs_is_refused(tmp_path):
+    """Its number is one of its run's."""
+    for name in ("a", "b"):
+        run = RunBuilder(tmp_path, name)
+        run.session().trade(10.0)
+        run.write()
+
+    done = call("trade", 1, tmp_path)
+
+    assert done.exit_code == 2
+    assert "holds 2 runs" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("feed", "told"),
+    [
+        ("indicative", "indicative option quotes"),
+        ("imported bars", "quotes by the bar"),
+        ("iex", "stock prints of one exchange"),
+        ("opra", ""),
+    ],
+)
+def test_coarse_feeds_are_told_first(tmp_path, feed, told):
+    """What a feed cannot show stands above every figure."""
+    run = RunBuilder(tmp_path)
+    session = run.session()
+    session.trade(10.0)
+    head = session.head()
+    session.head = lambda: head | {"feeds": {"options": feed}}
+
+    text = call(run.write()).stdout
+
+    assert ("! " in text) == bool(told)
+    assert told in " ".join(text.split())

@@ -11,7 +11,7 @@ import pytest
 
 from scalpcli.report import statistics
 from scalpcli.report.certainty import UNITS_MIN, day_intervals, difference, trade_intervals
-from scalpcli.report.figures import FIGURES, INTERVALS, NAMES, TARGETS, TRADES_MIN, verdict
+from scalpcli.report.figures import BOUNDS, INTERVALS, TARGETS, TRADES_MIN, verdict
 from scalpcli.report.load import load
 from scalpcli.report.reliability import reliability
 from scalpcli.report.summary import bounds, figures
@@ -206,7 +206,7 @@ def test_bounds_are_figures_that_a_requirement_may_name(tmp_path):
 
     found = bounds(load([run.write()]))
 
-    assert found.keys() == NAMES.keys() - FIGURES.keys()
+    assert found.keys() == BOUNDS.keys()
     assert found["win_rate_low"] < 100 * 26 / 40 < found["win_rate_high"]
     assert all(f"{name}_low" in found for name in INTERVALS)
 

@@ -9,7 +9,8 @@ import pytest
 from scalpcli.report.figures import FIGURES
 from scalpcli.report.groups import grouped
 from scalpcli.report.load import load
-from scalpcli.report.summary import figures, notices
+from scalpcli.report.notices import notices
+from scalpcli.report.summary import figures
 from tests.report_builder import BREAKOUT, REJECTION, RunBuilder
 
 UNKNOWN_WITHOUT_TRADES = {
