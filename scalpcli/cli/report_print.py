@@ -12,7 +12,7 @@ import textwrap
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from scalpcli.cli.options import Format
 from scalpcli.errors import UsageError
@@ -35,7 +35,9 @@ class ReportFormat(StrEnum):
     HTML = "html"
 
 
-_SUFFIXES = {
+NOTICES_MAX: Final = 8
+"""Lines of what a reader must know first; a year without tapes must not scroll the answer away."""
+_SUFFIXES: Final = {
     ".json": ReportFormat.JSON,
     ".jsonl": ReportFormat.JSONL,
     ".csv": ReportFormat.CSV,
@@ -70,6 +72,8 @@ def print_view(view: View, form: ReportFormat, notices: Sequence[str], out: Path
     from scalpcli.report.section import quoted, section_lines
 
     told = [*notices, *view.more.get("notices", ())]
+    if form is not ReportFormat.JSON and len(told) > NOTICES_MAX:
+        told = [*told[: NOTICES_MAX - 1], f"{len(told) - NOTICES_MAX + 1} more like these; --json has all"]
     if form is ReportFormat.HTML:
         raise UsageError(
             "a view has no page of its own", place="`--format`", hint="the whole report has: leave the view out"

@@ -138,10 +138,11 @@ def _quality_words(results: Results) -> str:
     configs = sorted({run.manifest["config_digest"][:_DIGEST_CHARS] for run in results.runs})
     codes = sorted({run.manifest["code_version"] for run in results.runs})
     tapes = {session.head["tape_digest"] for session in results.sessions}
-    named = next(iter(tapes))[:_DIGEST_CHARS] if len(tapes) == 1 else f"{len(tapes)} tapes"
+    named = next(iter(tapes))[:_DIGEST_CHARS] if len(tapes) == 1 else str(len(tapes))
+    noun = "tape" if len(tapes) == 1 else "tapes:"
     return (
         f"Data: coverage at least {number(found.coverage_pct, 2, '%')}, {number(found.gaps, 0)} gaps, silent at most"
-        f" {number(found.stale_pct, 2, '%')}, crossed at most {number(found.crossed_pct, 2, '%')}, tape {named};"
+        f" {number(found.stale_pct, 2, '%')}, crossed at most {number(found.crossed_pct, 2, '%')}, {noun} {named};"
         f" code {', '.join(codes)}, settings {', '.join(configs[:3])}"
     )
 

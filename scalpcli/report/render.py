@@ -13,14 +13,17 @@ from scalpcli.report.figures import TRADES_MIN
 from scalpcli.report.funnel import TRIGGERS
 from scalpcli.report.groups import grouped
 from scalpcli.report.headline import headline
-from scalpcli.report.load import Results
+from scalpcli.report.load import Results, SessionResult
 from scalpcli.report.notices import notices
+from scalpcli.report.quality import worst
 from scalpcli.report.reliability import reliability
 from scalpcli.report.section import ABSENT, Head, Section, escaped, number, quoted, section_lines, table
 from scalpcli.report.summary import bounds, figures, funnel_counts
 from scalpcli.report.view import View
 
 _DIGEST_CHARS: Final = 12
+_HEAD_ROWS_MAX: Final = 10
+"""Rows of the tables above the result; of more sessions or runs those alike share a row."""
 _UNREFUSED: Final = "condition"
 """What the journal gives as the gate of an episode whose condition went before anything refused it."""
 _RIGHTS: Final = {"call": "C", "put": "P"}
@@ -39,11 +42,11 @@ def sections(results: Results, trials: int = 0) -> list[Section]:
     parts = [
         _data(results),
         _origin(results),
-        _runs(results) if len(results.runs) > 1 else None,
         *headline(figures(results, trials) | bounds(results)),
         _reliability(results),
         _groups(results),
         _funnel(results),
+        _runs(results) if len(results.runs) > 1 else None,
         _sessions(results) if len(results.sessions) > 1 else None,
     ]
     return [part for part in parts if part is not None and part.rows]
@@ -58,21 +61,27 @@ def markdown(results: Results, trials: int = 0) -> str:
 
 
 def _data(results: Results) -> Section:
-    """The tapes, each once."""
+    """The tapes, each once; of many, the worst of each symbol and source: data heads a report and must not fill it."""
     tapes = {(session.symbol, session.day, session.head["tape_digest"]): session for session in results.sessions}
-    rows = []
+    alike: dict[tuple[str, ...], list[SessionResult]] = {}
     for session in tapes.values():
-        quality = session.quality
+        source = "SYNTHETIC" if session.is_synthetic else _feeds(session.head.get("feeds"))
+        day = "" if len(tapes) > _HEAD_ROWS_MAX else session.day.isoformat()
+        digest = "" if len(tapes) > _HEAD_ROWS_MAX else session.head["tape_digest"]
+        alike.setdefault((session.symbol, source, day, digest), []).append(session)
+    rows = []
+    for (symbol, source, day, digest), members in alike.items():
+        quality = worst([session.quality for session in members])
         rows.append(
             {
-                "session": session.day.isoformat(),
-                "symbol": session.symbol,
-                "source": "SYNTHETIC" if session.is_synthetic else _feeds(session.head.get("feeds")),
+                "session": day or f"{len({session.day for session in members})} days",
+                "symbol": symbol,
+                "source": source,
                 "coverage": number(quality.coverage_pct, 2),
                 "gaps": number(quality.gaps, 0),
                 "stale": number(quality.stale_pct, 2),
                 "crossed": number(quality.crossed_pct, 2),
-                "tape": session.head["tape_digest"][:_DIGEST_CHARS],
+                "tape": digest[:_DIGEST_CHARS] or f"{len(members)} tapes",
             }
         )
     heads = (
@@ -86,6 +95,7 @@ def _data(results: Results) -> Section:
         Head("tape", "tape"),
     )
     note = "stale: silent for over 5 s, cross: quotes crossed; of the worst channel"
+    note += "; the worst day's" if len(tapes) > _HEAD_ROWS_MAX else ""
     return table("Data", heads, rows, note)
 
 
@@ -97,17 +107,23 @@ def _feeds(feeds: Any) -> str:
 
 
 def _origin(results: Results) -> Section:
-    """What made each run."""
+    """What made each run; of many runs, what made those that are alike."""
+    is_many = len(results.runs) > _HEAD_ROWS_MAX
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for position, run in enumerate(results.runs, start=1):
+        seed = ABSENT if run.manifest.get("seed") is None else str(run.manifest["seed"])
+        key = (run.manifest["mode"], run.manifest["code_version"], run.manifest["config_digest"][:_DIGEST_CHARS], seed)
+        alike.setdefault(key if is_many else (*key, str(position)), []).append(run.manifest["created_utc"][:19])
     rows = [
         {
-            "number": str(number),
-            "mode": run.manifest["mode"],
-            "code": run.manifest["code_version"],
-            "config": run.manifest["config_digest"][:_DIGEST_CHARS],
-            "seed": ABSENT if run.manifest.get("seed") is None else str(run.manifest["seed"]),
-            "made": run.manifest["created_utc"][:19],
+            "number": str(len(made)) if is_many else key[-1],
+            "mode": key[0],
+            "code": key[1],
+            "config": key[2],
+            "seed": key[3],
+            "made": made[0] if len(made) == 1 else f"{min(made)[:10]} to {max(made)[:10]}",
         }
-        for number, run in enumerate(results.runs, start=1)
+        for key, made in alike.items()
     ]
     heads = (
         Head("mode", "mode", right=False),
@@ -116,7 +132,7 @@ def _origin(results: Results) -> Section:
         Head("seed", "seed"),
         Head("made", "made (UTC)", right=False),
     )
-    numbered = (Head("number", "run"),) if len(rows) > 1 else ()
+    numbered = (Head("number", "runs" if is_many else "run"),) if len(results.runs) > 1 else ()
     return table("Origin", (*numbered, *heads), rows)
 
 
