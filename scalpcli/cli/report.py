@@ -144,19 +144,23 @@ def report(
     results = _read(runs or [], timerange, is_pair=compare or parity)
     asked = {
         "trades": trades, "fees": fees, "tax": tax, "execution": execution, "decay": decay,
-        "attribution": attribution, "funnel": funnel, "sensitivity": sensitivity,
+        "attribution": attribution, "funnel": funnel, "sensitivity": sensitivity, "null": null > 0,
+        "reconcile": reconcile is not None, "compare": compare, "parity": parity,
     }  # fmt: skip
-    view = _pair_view(results, runs or [], timerange, compare=compare) if compare or parity else None
-    view = view or _view(results, [name for name, is_asked in asked.items() if is_asked], group_by, quiet=quiet)
-    differences = None
-    if view is None and reconcile:
-        from scalpcli.cli.report_broker import reconciled
-
-        view, differences = reconciled(results, rehearse)
-    if view is None and null:
+    chosen_view = _only([*(name for name, is_asked in asked.items() if is_asked), *(["group-by"] if group_by else [])])
+    view, differences = None, None
+    if chosen_view in ("compare", "parity"):
+        view = _pair_view(runs or [], timerange, compare=compare)
+    elif chosen_view == "null":
         from scalpcli.cli.report_replays import null_view
 
         view = null_view(results, null, seed, quiet=quiet)
+    elif chosen_view == "reconcile":
+        from scalpcli.cli.report_broker import reconciled
+
+        view, differences = reconciled(results, rehearse)
+    elif chosen_view:
+        view = _made(chosen_view, results, group_by, quiet=quiet)
     if view is None:
         print_report(results, chosen, requirements, trials, out, quiet=quiet)
     else:
@@ -187,42 +191,38 @@ def _read(patterns: Sequence[str], timerange: str, *, is_pair: bool = False) -> 
     return load(find_runs(patterns, ReplayParams().out), parse_days(timerange) if timerange else None)
 
 
-def _pair_view(results: Results, patterns: Sequence[str], timerange: str, *, compare: bool) -> View:
+def _pair_view(patterns: Sequence[str], timerange: str, *, compare: bool) -> View:
     from scalpcli.report.compare import compare_view
     from scalpcli.report.parity import parity_view
 
-    del results
     first, second = (_read([pattern], timerange) for pattern in patterns)
     return compare_view(first, second) if compare else parity_view(first, second)
 
 
-def _view(results: Results, asked: Sequence[str], group_by: GroupKey | None, *, quiet: bool) -> View | None:
-    """The one view that was asked for, if any.
+def _only(names: Sequence[str]) -> str:
+    """The one view that was asked for; empty for the whole report.
 
     Raises:
         UsageError: More than one was.
     """
     from scalpcli.errors import UsageError
 
-    names = [*asked, *(["group-by"] if group_by else [])]
     if len(names) > 1:
         raise UsageError(
             f"{len(names)} views are asked for: {', '.join(f'--{name}' for name in names)}",
             place="`scalpcli report`",
             hint="ask for one at a time; the whole report and its page hold the most of each",
         )
-    if not names:
-        return None
+    return names[0] if names else ""
+
+
+def _made(name: str, results: Results, group_by: GroupKey | None, *, quiet: bool) -> View:
     if group_by:
         from scalpcli.report.groups import grouped, groups_view
         from scalpcli.report.words import all_tags
 
         tags = all_tags(results) if group_by is GroupKey.TAG else None
         return groups_view(grouped(results.trades, group_by.value, tags), group_by.value)
-    return _made(names[0], results, quiet=quiet)
-
-
-def _made(name: str, results: Results, *, quiet: bool) -> View:
     if name == "trades":
         from scalpcli.report.render import trades_view
 

@@ -9,13 +9,13 @@ import contextlib
 import io
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from scalpcli.cli.options import Format
-from scalpcli.errors import UsageError
+from scalpcli.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from scalpcli.report.load import Results
@@ -158,7 +158,8 @@ def write_parquet(rows: Sequence[Any], notices: Sequence[str], out: Path | None,
     # A number that is unknown in every row is still a number.
     frame = frame.with_columns(pl.col(pl.Null).cast(pl.Float64))
     if out is not None:
-        replace_file(out, frame.write_parquet)
+        with _writing(out):
+            replace_file(out, frame.write_parquet)
         return
     buffer = io.BytesIO()
     frame.write_parquet(buffer)
@@ -171,7 +172,7 @@ def _flat(value: Any) -> Any:
 
 
 @contextlib.contextmanager
-def _output(out: Path | None) -> Any:
+def _output(out: Path | None) -> Iterator[TextIO]:
     """Standard output, or a file that appears whole or not at all."""
     if out is None:
         yield sys.stdout
@@ -180,7 +181,19 @@ def _output(out: Path | None) -> Any:
 
     text = io.StringIO()
     yield text
-    replace_file(out, lambda path: path.write_text(text.getvalue(), encoding="utf-8"))
+    with _writing(out):
+        replace_file(out, lambda path: path.write_text(text.getvalue(), encoding="utf-8"))
+
+
+@contextlib.contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    """Name the file that cannot be written as the user did."""
+    try:
+        yield
+    except OSError as error:
+        found = f"the report cannot be written: {(error.strerror or 'no reason given').lower()}"
+        hint = "check that the folder exists, is writable and has room"
+        raise DataError(found, place=f"`--out {out}`", hint=hint) from None
 
 
 def say_all(notices: Sequence[str], *, quiet: bool) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from scalpcli.cli.output import progress, say
+from scalpcli.errors import DataError
 
 if TYPE_CHECKING:
     from scalpcli.model.params import Blackout, Params
@@ -23,10 +24,16 @@ _SECTIONS: Final = ("scalp", "gates", "selection", "exits", "risk", "simulated_b
 Playable = tuple["SessionResult", Path, "Params", tuple["Blackout", ...]]
 
 
-def _playable(results: Results, notices: list[str]) -> Iterator[Playable]:
+def _playable(results: Results, notices: list[str], *, must: bool = True) -> Iterator[Playable]:
+    """Sessions that can be replayed; why others cannot is added to `notices`.
+
+    Raises:
+        DataError: None can, and one `must`.
+    """
     from scalpcli.report.market import find_tape_of
 
     settings: dict[int, tuple[Params, tuple[Blackout, ...]] | str] = {}
+    played = 0
     for session in results.sessions:
         run = results.runs[session.run]
         if session.run not in settings:
@@ -39,7 +46,14 @@ def _playable(results: Results, notices: list[str]) -> Iterator[Playable]:
             continue
         assert not isinstance(restored, str)
         assert not isinstance(folder, str)
+        played += 1
         yield session, folder, *restored
+    if must and not played:
+        raise DataError(
+            f"none of {len(results.sessions)} sessions can be replayed",
+            place=notices[0],
+            hint="run the report where the tapes' paths in the run's manifest hold, or replay the tapes again",
+        )
 
 
 def _settings(manifest: dict[str, Any]) -> tuple[Params, tuple[Blackout, ...]] | str:
@@ -127,7 +141,7 @@ def funnel_view(results: Results, *, quiet: bool) -> View:
     missed = {id(session): _missed(events.episodes) for session, events in events_of(results)}
     found = []
     hot = load_kernel(lambda text: say(text, quiet=quiet)) if any(missed.values()) else None
-    for session, folder, params, blackouts in _playable(results, notices):
+    for session, folder, params, blackouts in _playable(results, notices, must=False):
         gates = missed.get(id(session), [])
         if not gates or hot is None:
             continue

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from scalpcli.cli import app
 from tests.report_builder import RunBuilder
-from tests.report_samples import example_run
+from tests.report_samples import example_run, without_tape
 
 COLUMNS = 80
 VIEWS: tuple[tuple[str, ...], ...] = (
@@ -171,6 +171,7 @@ def test_parity_tells_what_one_run_lacks(tmp_path):
     [
         (["--compare", "one"], "1 are named; two are compared"),
         (["--trades", "--fees"], "2 views are asked for: --trades, --fees"),
+        (["--trades", "--null", "5"], "2 views are asked for: --trades, --null"),
         (["--timerange", "soon"], "`soon` is no range of days"),
         (["trade"], "a trade has one number"),
         (["tag", "runs"], "a tag takes a run, a trade and words"),
@@ -254,3 +255,23 @@ def test_coarse_feeds_are_told_first(tmp_path, feed, told):
 
     assert ("! " in text) == bool(told)
     assert told in " ".join(text.split())
+
+
+@pytest.mark.parametrize("view", [("--null", "5"), ("--sensitivity",)], ids=lambda view: view[0])
+def test_what_cannot_be_replayed_leaves_with_4(example, view, tmp_path):
+    """Without a tape there is no answer, and silence would pass for one."""
+    done = call(without_tape(example, tmp_path), *view)
+
+    assert done.exit_code == 4
+    assert "none of 1 sessions can be replayed" in done.stderr
+    assert "is not there" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["report.csv", "report.parquet", "report.html"])
+def test_a_file_that_cannot_be_written_is_named(example, tmp_path, name):
+    """As the user wrote it, with exit 4."""
+    done = call(example, "--out", tmp_path / "gone" / name)
+
+    assert done.exit_code == 4
+    assert f"gone/{name}" in done.stderr
+    assert ".partial" not in done.stderr
