@@ -48,6 +48,8 @@ def print_run(
         return
     found = summary(manifest, results, run_dir)
     made_up = "  SYNTHETIC" if found["synthetic"] else ""
+    if any("indicative" in result.feeds.get("options", "") for result in results):
+        made_up += "  INDICATIVE option quotes, not the NBBO"
     names = ", ".join(f"{result.symbol} {result.session}" for result in results[:3])
     more = f" and {len(results) - 3} more" if len(results) > 3 else ""
     many = len(results) > 1

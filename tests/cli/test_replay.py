@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import shutil
 import socket
 from pathlib import Path
 from typing import Any
@@ -284,3 +285,16 @@ def test_replay_needs_no_network(replay, monkeypatch):
     done = replay(TAPE)
 
     assert done.code == 0, done.err
+
+
+def test_indicative_quotes_are_labelled(replay, tmp_path):
+    """Fills against quotes that the vendor changed must not pass for fills at the NBBO."""
+    tape = tmp_path / "tapes" / "TSLA" / "2026-11-20"
+    shutil.copytree(TAPE, tape)
+    manifest = json.loads((tape / "manifest.json").read_text())
+    manifest["feeds"]["options"] = "alpaca indicative, not the NBBO"
+    (tape / "manifest.json").write_text(json.dumps(manifest))
+
+    done = replay(tape)
+
+    assert "INDICATIVE option quotes, not the NBBO" in done.out
