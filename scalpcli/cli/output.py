@@ -168,7 +168,8 @@ def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> Any:
     for column in columns:
         right = _is_numeric(rows, column.name) if column.right is None else column.right
         # A number cut in two would be read as another number; words may fold.
-        table.add_column(Text(column.head), justify="right" if right else "left", no_wrap=right or column.whole, overflow="fold")
+        whole = right or column.whole
+        table.add_column(Text(column.head), justify="right" if right else "left", no_wrap=whole, overflow="fold")
     for row in rows:
         table.add_row(*(Text(column.text(row.get(column.name))) for column in columns))
     return table

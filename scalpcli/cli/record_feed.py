@@ -196,15 +196,16 @@ class RecordedMarket:
 
     async def _recentre(self) -> None:
         assert self._contracts is not None
-        told = ""
+        is_told = False
         while True:
             choice = self._contracts.choose(self._spot_e4 or self._guess_e4())
             if choice.add or not self._feed.streamed_contracts:
                 await self._feed.set_contracts(list(self._contracts.chosen.values()))
             words = describe_left_out(choice)
-            if words and words != told:
+            # Once: on a moving day the contracts beyond the budget change with every look.
+            if words and not is_told:
                 self._say(words)
-            told = words
+                is_told = True
             await asyncio.sleep(self._plan.params.recentre_s if self._spot_e4 else _FIRST_LOOK_S)
 
     def _guess_e4(self) -> int:
