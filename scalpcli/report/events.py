@@ -67,14 +67,15 @@ class SessionEvents:
 def events_of(results: Results) -> Iterator[tuple[SessionResult, SessionEvents]]:
     """The records of every session that was read, one session at a time."""
     for position, run in enumerate(results.runs):
-        wanted = {(each.symbol, each.day.isoformat()): each for each in results.sessions if each.run == position}
-        for key, events in _sessions(run.path / JOURNAL_FILE):
-            if key in wanted:
-                yield wanted[key], events
+        # By their place in the journal: one run may hold several sessions of one symbol and day.
+        wanted = {each.place: each for each in results.sessions if each.run == position}
+        for place, events in enumerate(_sessions(run.path / JOURNAL_FILE)):
+            if place in wanted:
+                yield wanted[place], events
 
 
-def _sessions(path: Path) -> Iterator[tuple[tuple[str, str], SessionEvents]]:
-    key, events = ("", ""), SessionEvents()
+def _sessions(path: Path) -> Iterator[SessionEvents]:
+    events: SessionEvents | None = None
     number = 0
     try:
         with path.open("rb") as file:
@@ -83,9 +84,12 @@ def _sessions(path: Path) -> Iterator[tuple[tuple[str, str], SessionEvents]]:
                 record = json.loads(line)
                 kind = record["kind"]
                 if kind == "session":
-                    if key[0]:
-                        yield key, events
-                    key, events = (record["symbol"], record["session"]), SessionEvents()
+                    if events is not None:
+                        yield events
+                    events = SessionEvents()
+                elif events is None:
+                    # A journal that begins otherwise was refused when it was read.
+                    continue
                 elif kind in _EPISODES:
                     events.episodes.append(record)
                 elif kind == "signal":
@@ -96,5 +100,5 @@ def _sessions(path: Path) -> Iterator[tuple[tuple[str, str], SessionEvents]]:
         raise DataError(
             f"a record of the journal is damaged: {error}", place=f"`{path}`, line {number}", hint=AGAIN
         ) from None
-    if key[0]:
-        yield key, events
+    if events is not None:
+        yield events

@@ -83,6 +83,7 @@ class SessionResult:
     Args:
         run: Position of its run among all that were read.
         run_name: Name of that run's folder.
+        place: Its position among the sessions of the run, as the journal tells them.
         symbol: The underlying.
         day: Day of the session.
         head: What the run's manifest says of it: tape, digest, rows, synthetic, feeds, quality.
@@ -94,6 +95,7 @@ class SessionResult:
 
     run: int
     run_name: str
+    place: int
     symbol: str
     day: dt.date
     head: dict[str, Any]
@@ -193,6 +195,7 @@ def _sessions(position: int, run: Run) -> list[SessionResult]:
         SessionResult(
             run=position,
             run_name=run.name,
+            place=place,
             symbol=symbol,
             day=dt.date.fromisoformat(day),
             head=head,
@@ -201,8 +204,8 @@ def _sessions(position: int, run: Run) -> list[SessionResult]:
             equity_ns=equity[0],
             equity_usd=equity[1],
         )
-        for (symbol, day), head, tally, trades, equity in zip(
-            told, heads, tallies, _trades(position, run, tallies), equities, strict=True
+        for place, ((symbol, day), head, tally, trades, equity) in enumerate(
+            zip(told, heads, tallies, _trades(position, run, tallies), equities, strict=True)
         )
     ]
 

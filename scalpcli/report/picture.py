@@ -35,7 +35,7 @@ def trade_view(results: Results, trade: int) -> View:
         trade: Number of the trade in it, from 1.
     """
     row = results.trades.row(trade - 1, named=True)
-    session = next(each for each in results.sessions if (each.symbol, each.day) == (row["symbol"], row["session"]))
+    session = next(each for each in results.sessions if trade in each.trades["number"])
     alone = Results.of(results.runs, [session])
     life = next(events.lives[row["signal"]] for _, events in events_of(alone))
     markets, missing = markets_of(alone)

@@ -78,6 +78,24 @@ def synthetic_run(folder, sessions, rows):
     return run
 
 
+def test_two_tapes_of_one_day_in_one_run_stay_apart(tmp_path):
+    """Each trade is attributed by its own tape and journal, and drawn from them."""
+    for seed in (1, 2):
+        words = ["--date", "2026-11-20", "--rows", 60_000, "--contracts", 12, "--seed", seed, "-q"]
+        call("tape", "synth", tmp_path / f"tapes-{seed}", *words)
+    tapes = (tmp_path / "tapes-1", tmp_path / "tapes-2")
+    demo = EXAMPLES / "configs" / "demo.toml"
+    call("replay", *tapes, "-c", demo, "--out", tmp_path / "runs", "-q")
+    (run,) = (tmp_path / "runs").iterdir()
+
+    unexplained_pct, trades = check_sums(run)
+
+    assert unexplained_pct < 5.0
+    last = call("report", "trade", trades, run).stdout
+    assert "unexplained" in last
+    assert "not there" not in last
+
+
 @pytest.mark.parametrize(("sessions", "rows"), [(3, 60_000), pytest.param(21, 120_000, marks=pytest.mark.full)])
 def test_a_synthetic_month_adds_up(tmp_path, sessions, rows):
     """Three sessions in CI, a month in full: every trade closes to the cent and little is unexplained."""
