@@ -16,7 +16,7 @@ from tests.simulation.fault_truth import Truth
 
 EVERY = list(alone())
 CI_MIXED = 10
-FULL_MIXED = 110
+FULL_MIXED = 145
 IN_CI = {
     "nothing", "stock-drop", "option-drop", "stock-down", "option-half-open", "stock-stall", "option-stall",
     "stock-half-close", "option-long-delay", "stock-407", "stock-garbage-bytes", "option-garbage-truncated",
