@@ -10,7 +10,8 @@ is what the position would have made from the fill to a later mid, positive when
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from scalpcli.model.instrument import STANDARD_MULTIPLIER
@@ -24,18 +25,52 @@ HORIZONS_S: Final = (0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0)
 REFERENCES: Final = ("signal", "submission", "fill")
 
 
-def markets_of(results: Results, *, with_missed: bool = False) -> tuple[dict[int, Market], list[str]]:
+class Markets(Mapping[int, Market]):
+    """Markets by position of their session, read when asked for; only the last one is kept.
+
+    A session of five million rows takes about 100 MB, and a report may be of a year of them.
+
+    Args:
+        folders: Tape of each session that has one.
+        symbols: Contracts to read from each tape.
+    """
+
+    def __init__(self, folders: Mapping[int, Path], symbols: Mapping[Path, set[str]]) -> None:
+        self._folders = folders
+        self._symbols = symbols
+        self._last: tuple[Path, Market] | None = None
+
+    def __getitem__(self, position: int) -> Market:
+        folder = self._folders[position]
+        if self._last is None or self._last[0] != folder:
+            # Let go of the one before the next is read.
+            self._last = None
+            self._last = (folder, read_market(folder, self._symbols[folder]))
+        return self._last[1]
+
+    def __contains__(self, position: object) -> bool:
+        return position in self._folders
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._folders)
+
+    def __len__(self) -> int:
+        return len(self._folders)
+
+
+def markets_of(results: Results, *, with_missed: bool = False) -> tuple[Markets, list[str]]:
     """The market of every session that has trades and whose tape is there.
+
+    Args:
+        results: What was read.
+        with_missed: Also read the contracts of signals that never filled.
 
     Returns:
         Markets by position of the session in `results.sessions`; why others are missing, in words.
     """
-    found: dict[int, Market] = {}
     missing = []
-    # One tape played by many runs is read once.
-    read: dict[Any, Market] = {}
-    wanted: dict[Any, set[str]] = {}
-    folders: dict[int, Any] = {}
+    symbols_of: dict[Path, set[str]] = {}
+    folders: dict[int, Path] = {}
     for position, (session, symbols) in enumerate(_traded(results, with_missed=with_missed)):
         if not symbols:
             continue
@@ -44,12 +79,8 @@ def markets_of(results: Results, *, with_missed: bool = False) -> tuple[dict[int
             missing.append(f"{session.symbol} {session.day}: {folder}; what needs its tape is left out")
             continue
         folders[position] = folder.resolve()
-        wanted.setdefault(folders[position], set()).update(symbols)
-    for position, folder in folders.items():
-        if folder not in read:
-            read[folder] = read_market(folder, wanted[folder])
-        found[position] = read[folder]
-    return found, missing
+        symbols_of.setdefault(folders[position], set()).update(symbols)
+    return Markets(folders, symbols_of), missing
 
 
 def _traded(results: Results, *, with_missed: bool) -> list[tuple[SessionResult, set[str]]]:

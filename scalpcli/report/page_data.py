@@ -10,7 +10,7 @@ import datetime as dt
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,8 @@ POINTS_MAX: Final = 4_000
 DAYS_MAX: Final = 5
 ENTRIES_MAX: Final = 60
 BINS: Final = 24
-_BEFORE_S, _AFTER_S, _STEP_S = 60, 120, 2
+_STEP_S: Final = 2
+_AROUND_S: Final = np.arange(-60, 121, _STEP_S)
 _VELOCITY_S: Final = 30
 _OPENING_S: Final = 300
 
@@ -40,19 +41,20 @@ def page_data(results: Results) -> tuple[dict[str, Any], list[str]]:
     recent = _recent(results)
     markets, missing = markets_of(recent)
     events = {id(session): found for session, found in events_of(recent)}
-    drawn = [
-        (session, markets[position], events[id(session)])
-        for position, session in enumerate(recent.sessions)
-        if position in markets
-    ]
+    days: list[dict[str, Any]] = []
+    entries: list[_Entry] = []
+    for position, session in enumerate(recent.sessions):
+        if position in markets:
+            days.append(day(session, markets[position], events[id(session)]))
+            entries += _entries(session, markets[position])
     fills = fill_rows(recent, markets)
     if sum(bool(len(session.trades)) for session in results.sessions) > DAYS_MAX:
         count = len(recent.sessions)
         missing.append(f"days, entries, slippage and mark-outs are those of the last {count} sessions with trades")
     data = {
         "equity": equity(results),
-        "days": [day(*each) for each in drawn],
-        "around": around([(session, market) for session, market, _ in drawn]),
+        "days": days,
+        "around": around(entries[-ENTRIES_MAX:]),
         "pnl": histogram(results.trades["net_pnl_usd"].to_list()),
         "slippage": histogram(_slippage(fills)),
         "excursions": excursions(results),
@@ -161,36 +163,42 @@ def _mark(trade: Mapping[str, Any], market: Market, open_ns: int) -> dict[str, A
     }
 
 
-def around(sessions: Sequence[tuple[SessionResult, Market]]) -> dict[str, Any]:
-    """Velocity and volume from a minute before each signal to two minutes after, one line a trade.
+class _Entry(NamedTuple):
+    """Velocity and volume around one signal, at the times of `_AROUND_S`."""
+
+    number: int
+    velocity_pct: Floats
+    volume_ratio: Floats
+
+
+def _entries(session: SessionResult, market: Market) -> list[_Entry]:
+    """The entries of one session.
 
     Velocity is the change over 30 s in the trade's direction; volume is per second, against the session's mean.
     """
-    x = np.arange(-_BEFORE_S, _AFTER_S + 1, _STEP_S)
-    velocity: list[Floats] = []
-    volume: list[Floats] = []
-    trades: list[int] = []
-    for session, market in sessions:
-        times, _, sizes = market.trades
-        total = np.concatenate([[0.0], np.cumsum(sizes)])
-        length_s = (market.tape.session.close_ns - market.tape.session.open_ns) / NS_PER_S
-        usual = total[-1] / length_s
-        for number, signal_ns, side in session.trades.select("number", "signal_ns", "side").iter_rows():
-            at = signal_ns + x * NS_PER_S
-            now, then = market.underlying.at(at), market.underlying.at(at - _VELOCITY_S * NS_PER_S)
-            velocity.append((now - then) * 100.0 / then * (1.0 if side == "call" else -1.0))
-            until, since = (np.searchsorted(times, edge, side="right") for edge in (at, at - _STEP_S * NS_PER_S))
-            per_second = (total[until] - total[since]) / _STEP_S
-            volume.append(per_second / usual if usual else np.full(len(x), np.nan))
-            trades.append(number)
-    chosen = slice(-ENTRIES_MAX, None)
+    times, _, sizes = market.trades
+    total = np.concatenate([[0.0], np.cumsum(sizes)])
+    usual = total[-1] / ((market.tape.session.close_ns - market.tape.session.open_ns) / NS_PER_S)
+    found = []
+    for number, signal_ns, side in session.trades.select("number", "signal_ns", "side").iter_rows():
+        at = signal_ns + _AROUND_S * NS_PER_S
+        now, then = market.underlying.at(at), market.underlying.at(at - _VELOCITY_S * NS_PER_S)
+        until, since = (np.searchsorted(times, edge, side="right") for edge in (at, at - _STEP_S * NS_PER_S))
+        per_second = (total[until] - total[since]) / _STEP_S
+        velocity = (now - then) * 100.0 / then * (1.0 if side == "call" else -1.0)
+        found.append(_Entry(number, velocity, per_second / usual if usual else np.full(len(at), np.nan)))
+    return found
+
+
+def around(entries: Sequence[_Entry]) -> dict[str, Any]:
+    """Velocity and volume from a minute before each signal to two minutes after: a line a trade, and the mean."""
     return {
-        "x": x.tolist(),
-        "trades": trades[chosen],
-        "velocity_pct": [rounded(each, 4) for each in velocity[chosen]],
-        "velocity_pct_mean": _mean(velocity[chosen]),
-        "volume_ratio": [rounded(each, 3) for each in volume[chosen]],
-        "volume_ratio_mean": _mean(volume[chosen]),
+        "x": _AROUND_S.tolist(),
+        "trades": [entry.number for entry in entries],
+        "velocity_pct": [rounded(entry.velocity_pct, 4) for entry in entries],
+        "velocity_pct_mean": _mean([entry.velocity_pct for entry in entries]),
+        "volume_ratio": [rounded(entry.volume_ratio, 3) for entry in entries],
+        "volume_ratio_mean": _mean([entry.volume_ratio for entry in entries]),
     }
 
 
