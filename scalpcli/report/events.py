@@ -69,6 +69,8 @@ def events_of(results: Results) -> Iterator[tuple[SessionResult, SessionEvents]]
     for position, run in enumerate(results.runs):
         # By their place in the journal: one run may hold several sessions of one symbol and day.
         wanted = {each.place: each for each in results.sessions if each.run == position}
+        if not wanted:
+            continue
         for place, events in enumerate(_sessions(run.path / JOURNAL_FILE)):
             if place in wanted:
                 yield wanted[place], events

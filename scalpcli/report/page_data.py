@@ -43,11 +43,14 @@ def page_data(results: Results) -> tuple[dict[str, Any], list[str]]:
     events = {id(session): found for session, found in events_of(recent)}
     days: list[dict[str, Any]] = []
     entries: list[_Entry] = []
+    fills: list[dict[str, Any]] = []
     for position, session in enumerate(recent.sessions):
-        if position in markets:
-            days.append(day(session, markets[position], events[id(session)]))
-            entries += _entries(session, markets[position])
-    fills = fill_rows(recent, markets)
+        # Everything of one tape at once: only one is held.
+        market = markets.get(position)
+        if market is not None:
+            days.append(day(session, market, events[id(session)]))
+            entries += _entries(session, market)
+        fills += fill_rows(Results.of(results.runs, [session]), {} if market is None else {0: market})
     if sum(bool(len(session.trades)) for session in results.sessions) > DAYS_MAX:
         count = len(recent.sessions)
         missing.append(f"days, entries, slippage and mark-outs are those of the last {count} sessions with trades")
