@@ -37,7 +37,7 @@ from scalpcli.runtime.tape import Tape
 from scalpcli.runtime.tape_verify import verify
 from tests.recorded import IDENTITY
 from tests.simulation.fault_gaps import NEVER, OPTION, SCOPES, STOCK, Blind, connections, gaps_of, reasons
-from tests.simulation.fault_runs import NS_PER_S, START_NS, UNTIL_NS, Run, all_rows
+from tests.simulation.fault_runs import ALPACA, NS_PER_S, SPEED, START_NS, UNTIL_NS, Run, all_rows
 
 CHANNEL_OF: Final = {
     STOCK_TRADE: CHANNEL_STOCK_TRADES,
@@ -215,7 +215,7 @@ class Truth:
         gaps = [one for one in blind if self._covers(one, row)]
         is_halted = row["at"] in self.halted
         if not gaps and not is_halted:
-            return LOST
+            return "rows of a silence that the end came too soon to tell" if self._ends_mute(row) else LOST
         if is_past:
             if not gaps and not self._nearly(blind, row):
                 self.wrong(f"row {row['at']} is backfilled outside every gap")
@@ -223,6 +223,17 @@ class Truth:
         if is_halted:
             return "rows halted"
         return OWED if self._is_owed(row, gaps) else "rows in gaps for good"
+
+    def _ends_mute(self, row: dict[str, Any]) -> bool:
+        """Whether its stream fell mute and the recording ended before so much silence was suspect."""
+        patience_ns = round(ALPACA.stale_option_s * 1.15 * SPEED * NS_PER_S)
+        return any(
+            one.what == "stall"
+            and one.channels & row["channel"]
+            and one.at_ns - self._slack_ns() <= row["ts_recv_ns"]
+            and one.at_ns > UNTIL_NS - patience_ns
+            for one in reasons(self.run)
+        )
 
     def _before_the_end(self, unlived: pl.DataFrame, matched: pl.DataFrame, blind: list[Blind]) -> pl.DataFrame:
         """Without what passed after a fatal refusal had ended the recording: its gap was told at that moment."""
