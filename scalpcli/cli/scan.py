@@ -50,7 +50,7 @@ def scan_options(
     target_delta: Annotated[float | None, typer.Option(help="Absolute delta looked for")] = None,
     max_spread_pct: Annotated[float | None, typer.Option(help="Widest spread, percent of the mid")] = None,
     max_spread_ticks: Annotated[
-        float | None, typer.Option(help="Widest spread, price steps; not a gate of the engine")
+        float | None, typer.Option(min=0.0, help="Widest spread, price steps; not a gate of the engine")
     ] = None,
     min_oi: Annotated[int | None, typer.Option(help="Least open interest, contracts")] = None,
     min_volume: Annotated[

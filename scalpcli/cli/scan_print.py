@@ -218,7 +218,7 @@ _BOUNDS: Final = {
     "expiry": "at most",
     "option_quote": "ask",
     "option_quote_age": "at most",
-    "option_halt": "not",
+    "option_halt": "at most",
     "spread": "at most",
     "spread_ticks": "at most",
     "ask_size": "at least",

@@ -89,20 +89,16 @@ def _parity(bid: Floats, ask: Floats, strike: Floats, is_call: Marks, worth: Flo
 def _mark_pairs(
     marks: dict[str, Marks], rows: NDArray[np.intp], bid: Floats, ask: Floats, strike: Floats, tick: Floats
 ) -> None:
-    """Order and distance of every two strikes, by the extreme of all dearer contracts."""
-    cheapest, highest, carried = -1, -1, -math.inf
-    for row in rows:
-        if cheapest >= 0 and bid[row] > ask[cheapest] + tick[row]:
-            marks["strike_order"][[row, cheapest]] = True
-        if highest >= 0:
-            gained = bid[highest] - ask[row]
-            if gained > abs(strike[row] - strike[highest]) + tick[row]:
-                marks["vertical"][[row, highest]] = True
-        if not math.isnan(ask[row]) and (cheapest < 0 or ask[row] < ask[cheapest]):
-            cheapest = row
-        # The one whose bid, carried along the strikes, is sold highest against every cheaper contract.
-        if bid[row] + abs(strike[row] - strike[rows[0]]) > carried:
-            highest, carried = row, bid[row] + abs(strike[row] - strike[rows[0]])
+    """Order and distance of every two strikes; `rows` from the dearest contract to the cheapest."""
+    is_pair = np.triu(np.ones((len(rows), len(rows)), bool), 1)
+    # Of each pair the first index is the dearer contract, the second the cheaper one.
+    step, width = tick[rows][None, :], np.abs(strike[rows][:, None] - strike[rows][None, :])
+    for name, breaks in (
+        ("strike_order", bid[rows][None, :] > ask[rows][:, None] + step),
+        ("vertical", bid[rows][:, None] - ask[rows][None, :] > width + step),
+    ):
+        both = is_pair & breaks
+        marks[name][rows[both.any(axis=0) | both.any(axis=1)]] = True
 
 
 def _mark_butterflies(

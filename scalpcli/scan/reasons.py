@@ -16,17 +16,25 @@ def _ms(value: float) -> str:
     return f"{value / 1000.0:,.1f} s" if value < 600_000 else f"{value / 60_000.0:,.0f} min"
 
 
+def _apart(value: float, limit: float, digits: int) -> str:
+    """`value` with as many digits as tell it from the limit: `0.300 < 0.3` would contradict itself."""
+    while digits < _DIGITS_MAX and float(f"{value:.{digits}f}") == limit:
+        digits += 1
+    return f"{value:.{digits}f}"
+
+
+_DIGITS_MAX: Final = 12
 _WORDS: Final[dict[str, _Numbers]] = {
     "expiry": lambda value, limit: f"{value:.0f} days to expiry {_sign(value, limit)} {limit:.0f}",
     "option_quote_age": lambda value, limit: f"quote {_ms(value)} old > {_ms(limit)}",
     "option_halt": lambda _value, _limit: "halted",
-    "spread": lambda value, limit: f"spread {value:.1f} % > {limit:g} %",
-    "spread_ticks": lambda value, limit: f"spread {value:g} ticks > {limit:g}",
+    "spread": lambda value, limit: f"spread {_apart(value, limit, 1)} % > {limit:g} %",
+    "spread_ticks": lambda value, limit: f"spread {value:g} tick{'s' * (value != 1.0)} > {limit:g}",
     "ask_size": lambda value, limit: f"{value:.0f} at the ask < {limit:.0f}",
     "open_interest": lambda value, limit: f"open interest {value:,.0f} < {limit:,.0f}",
     "volume_today": lambda value, limit: f"volume {value:,.0f} < {limit:,.0f}",
-    "price": lambda value, limit: f"ask {value:.2f} > {limit:.2f}",
-    "delta": lambda value, limit: f"delta {value:.3f} {_sign(value, limit)} {limit:g}",
+    "price": lambda value, limit: f"ask {_apart(value, limit, 2)} > {limit:.2f}",
+    "delta": lambda value, limit: f"delta {_apart(value, limit, 3)} {_sign(value, limit)} {limit:g}",
     "theta": lambda value, limit: f"decay {value:.1f} % of the ask > {limit:g} %",
     "size_zero": lambda _value, _limit: "the size comes to 0 contracts",
 }

@@ -216,7 +216,7 @@ strike    bid x ask  spr%    IV%   delta   n  cost   tgt%  stop%  odds%  verdict
 405C  TSLA261120C00405000  pass
   option_quote, USD                  3.2       ask 3.25        ok
   option_quote_age, ms          1,308.25   at most 60,000      ok
-  option_halt                          0       not 0           ok
+  option_halt                          0   at most 0           ok
   spread, %                      1.55039   at most 5           ok
   ask_size, contracts                 10  at least 1           ok
   open_interest, contracts         6,782  at least 500         ok

@@ -101,3 +101,25 @@ def test_without_a_forward_only_quotes_are_compared():
 def test_every_flag_has_its_words():
     """What `--schema` and the table's legend print."""
     assert all(FLAGS.values())
+
+
+def test_every_contract_of_a_contradicting_pair_is_flagged():
+    """Whatever else stands between two contracts that contradict each other, both are named."""
+    rng = np.random.default_rng(3)
+    strike = np.arange(380.0, 420.0, 2.5) * 10_000
+    for _ in range(60):
+        fair = np.maximum(400e4 - strike, 0.0) + 30_000 * np.exp(-(((strike - 400e4) / 80e4) ** 2))
+        bid, ask = fair - 500 + rng.normal(0.0, 9_000, len(fair)), fair + 500 + rng.normal(0.0, 9_000, len(fair))
+        tick = np.full(len(fair), 500.0)
+
+        flags = flags_of(bid, ask, strike, np.ones(len(fair), bool), math.nan, 1.0, tick)
+
+        for name, breaks in (
+            ("strike_order", lambda i, j, b=bid, a=ask: a[i] > 0 and b[j] > 0 and b[j] > a[i] + 500),
+            (
+                "vertical",
+                lambda i, j, b=bid, a=ask: a[j] > 0 and b[i] > 0 and b[i] - a[j] > strike[j] - strike[i] + 500,
+            ),
+        ):
+            pairs = [(i, j) for i in range(len(fair)) for j in range(i + 1, len(fair)) if breaks(i, j)]
+            assert {row for pair in pairs for row in pair} == {row for row, named in enumerate(flags) if name in named}
