@@ -141,13 +141,13 @@ def report(
     from scalpcli.report.notices import notices
     from scalpcli.report.summary import bounds, figures
 
-    results = _read(runs or [], timerange, is_pair=compare or parity)
     asked = {
         "trades": trades, "fees": fees, "tax": tax, "execution": execution, "decay": decay,
         "attribution": attribution, "funnel": funnel, "sensitivity": sensitivity, "null": null > 0,
         "reconcile": reconcile is not None, "compare": compare, "parity": parity,
     }  # fmt: skip
     chosen_view = _only([*(name for name, is_asked in asked.items() if is_asked), *(["group-by"] if group_by else [])])
+    results = _read(runs or [], timerange, is_pair=compare or parity)
     view, differences = None, None
     if chosen_view in ("compare", "parity"):
         view = _pair_view(runs or [], timerange, compare=compare)
@@ -188,7 +188,9 @@ def _read(patterns: Sequence[str], timerange: str, *, is_pair: bool = False) -> 
             place="`--compare` and `--parity`",
             hint="scalpcli report --compare RUN_A RUN_B, each a run, a folder of runs, or a quoted glob",
         )
-    return load(find_runs(patterns, ReplayParams().out), parse_days(timerange) if timerange else None)
+    # What was asked is looked at before what is there.
+    days = parse_days(timerange) if timerange else None
+    return load(find_runs(patterns, ReplayParams().out), days)
 
 
 def _pair_view(patterns: Sequence[str], timerange: str, *, compare: bool) -> View:
