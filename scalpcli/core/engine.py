@@ -93,13 +93,23 @@ class Engine:
         setup: What it is played with.
         market: The market's state, which its driver advances.
         hot: Prices the chain.
+        view: Reads the market; `None` = as its only lane sees it.
+        selector: Judges the chain; `None` = one of its own.
     """
 
-    def __init__(self, setup: Setup, market: MarketState, hot: Kernel) -> None:
+    def __init__(
+        self,
+        setup: Setup,
+        market: MarketState,
+        hot: Kernel,
+        view: MarketView | None = None,
+        selector: OptionSelector | None = None,
+    ) -> None:
         self._setup = setup
         self._market = market
         self._hot = hot
-        self.view = MarketView(market)
+        self.view = view or MarketView(market)
+        self.selector = selector
         self.tally = SessionTally()
         self.ledger = Ledger(usd_to_e4(setup.params.risk.starting_equity_usd), setup.schedule)
         self._decisions: list[Decision] = []
@@ -322,7 +332,7 @@ class _Parts:
 
     def __init__(self, setup: Setup, engine: Engine) -> None:
         params = setup.params
-        self.selector = OptionSelector(params, setup.session, setup.instruments, engine.hot)
+        self.selector = engine.selector or OptionSelector(params, setup.session, setup.instruments, engine.hot)
         self.exits = ScalpExitManager(params, setup.session)
         gates = Gates(params, setup.session, setup.blackouts, is_live=setup.mode != REPLAY)
         self.generator = ScalpSignalGenerator(
