@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalpcli.report.figures import TRADING_DAYS_PER_YEAR
-from scalpcli.report.statistics import NORMAL, wilson
+from scalpcli.model.statistics import NORMAL, wilson
 
 LEVEL_PCT: Final = 95.0
 """Share of all samples whose interval holds the true value, percent."""
