@@ -43,6 +43,8 @@ VERDICT: Final = {
     "oos_profit_factor": "net of the winners / -(net of the losers) there",
     "oos_sharpe_days": "mean / standard deviation (n - 1) of the sessions' returns there; not annualised",
     "oos_ratio": "net a session there / net a session where each choice was made",
+    "null_p": "chance that a random trader at the same times of day does as well (`--null-traders`)",
+    "null_beaten_pct": "share of these random traders that made less, percent",
     "profitable_pct": "share of the settings tried here with a net above 0, percent",
 }
 """Figures of a verdict by name, and how they are computed."""
@@ -113,7 +115,9 @@ def _plateau(found: Found, space: Space, place: int) -> float | None:
     places = np.array([[axis.place(value) for axis, value in zip(space.axes, row, strict=True)] for row in rows])
     steps = None
     if all(axis.values for axis in space.axes):
-        steps = np.array([[axis.values.index(value) for axis, value in zip(space.axes, row, strict=True)] for row in rows])
+        steps = np.array(
+            [[axis.values.index(value) for axis, value in zip(space.axes, row, strict=True)] for row in rows]
+        )
     return plateau(places, steps, found.values, place)
 
 

@@ -40,7 +40,7 @@ class Proposer:
         self._space = space
         self._method = method
         self._seed = seed
-        backend = optuna.storages.journal.JournalFileBackend(str(storage))
+        backend = self._optuna.storages.journal.JournalFileBackend(str(storage))
         self._study = optuna.create_study(
             storage=optuna.storages.JournalStorage(backend), study_name=name, direction="maximize", load_if_exists=True
         )

@@ -135,7 +135,9 @@ class Search:
         plan = self._plan
         seen, sealed = (list(each) for each in split_holdout(len(plan.tapes), plan.holdout_pct))
         if not seen:
-            raise DataError("the holdout leaves no session to search on", place="`--holdout`", hint="take a smaller one")
+            raise DataError(
+                "the holdout leaves no session to search on", place="`--holdout`", hint="take a smaller one"
+            )
         windows = folds(len(seen), plan.walk, plan.purge) if plan.walk else []
         rows = self._grid(seen) if plan.method == "grid" else self._proposed("main", seen)
         if not rows:
@@ -210,9 +212,7 @@ class Search:
     def play(self, rows: Sequence[Row], sessions: Sequence[int]) -> None:
         """Play settings on sessions, as far as that was not done, and keep what came of it."""
         plan = self._plan
-        todo = {
-            session: [row for row in rows if not self.table.is_known(session, row)] for session in sessions
-        }
+        todo = {session: [row for row in rows if not self.table.is_known(session, row)] for session in sessions}
         if not any(todo.values()):
             return
         # Noted before it is played: whoever breaks off when a result is bad has seen it all the same.
@@ -244,4 +244,3 @@ def _best(numbers: list[int], values: Floats) -> int | None:
 def known(value: float) -> float | None:
     """A value, `None` where it is unknown."""
     return value if math.isfinite(value) else None
-

@@ -204,10 +204,14 @@ def _decimal(text: str, place: str) -> Decimal:
 def _steps(low: Decimal, high: Decimal, step: Decimal, kind: type[Any], place: str) -> list[Value]:
     count = int((high - low) / step) + 1
     if count > VALUES_MAX:
-        raise UsageError(f"it has {count:,} values, above the limit: {VALUES_MAX:,}", place=place, hint="widen the step")
+        raise UsageError(
+            f"it has {count:,} values, above the limit: {VALUES_MAX:,}", place=place, hint="widen the step"
+        )
     values = [low + step * number for number in range(count)]
     if kind is int and any(value != int(value) for value in values):
-        raise UsageError("a step leads to values that are not whole", place=place, hint="this setting is a whole number")
+        raise UsageError(
+            "a step leads to values that are not whole", place=place, hint="this setting is a whole number"
+        )
     return [kind(value) for value in values]
 
 
@@ -230,8 +234,12 @@ def _checked(key: str, value: Value, bounds: Bounds, place: str) -> Value:
         if bounds.choices and value not in bounds.choices:
             raise UsageError(f"`{key}` cannot be `{value}`", place=place, hint=f"choose of {', '.join(bounds.choices)}")
         return value
-    limits = ((bounds.ge, value.__ge__, "at least"), (bounds.le, value.__le__, "at most"), (bounds.gt, value.__gt__, "above"))
-    for limit, holds, words in limits:
-        if limit is not None and holds(type(value)(limit)) is False:
+    checks = (
+        (bounds.ge, "at least", lambda limit: value >= limit),
+        (bounds.le, "at most", lambda limit: value <= limit),
+        (bounds.gt, "above", lambda limit: value > limit),
+    )
+    for limit, words, holds in checks:
+        if limit is not None and not holds(limit):
             raise UsageError(f"`{key}` would be {value}", place=place, hint=f"it must be {words} {limit:g}")
     return value

@@ -133,7 +133,7 @@ class Dask:
             raise UsageError("Dask is not installed", place="`--executor dask`", hint=hint) from None
         self._distributed: Any = distributed
         try:
-            self._client: Any = distributed.Client(address, timeout=10)
+            self._client: Any = self._distributed.Client(address, timeout=10)
         except (OSError, ValueError) as error:
             hint = "start one: dask scheduler --port 8786, then dask worker ADDRESS"
             place = "`--scheduler`"

@@ -34,8 +34,8 @@ from scalpcli.runtime.tape import Tape
 
 EVERY_KIND: Final[frozenset[str]] = frozenset()
 """Keep all decisions."""
-TRADES_ALONE: Final = frozenset(("trade",))
-"""Keep what a search needs: closed trades."""
+TRADES_ALONE: Final = frozenset(("signal", "trade"))
+"""Keep what a search needs: signals and closed trades."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,7 @@ class LaneTrade:
 
     trigger: str
     side: str
+    signal_ns: int
     opened_ns: int
     closed_ns: int
     net_e4: int
@@ -114,10 +115,12 @@ def replay_lanes(
 def _result(date: dt.date, lane: Lane) -> LaneResult:
     ledger = lane.engine.ledger
     shares_e4 = ledger.fees.shares_e4()
+    signals_ns = {each.body["signal"]: each.ts_ns for each in lane.decisions if each.kind == "signal"}
     trades = tuple(
         LaneTrade(
             body["trigger"],
             body["side"],
+            signals_ns[body["signal"]],
             body["opened_ns"],
             body["closed_ns"],
             body["gross_e4"] - shares_e4.get(body["signal"], 0),

@@ -205,15 +205,11 @@ class LanesRunner:
     ) -> None:
         first = setups[0]
         self._machines = Machines([setup.params.scalp for setup in setups])
-        self._market = MarketState(
-            first.params, first.session, first.instruments, hot, lanes=self._machines.configs
-        )
+        self._market = MarketState(first.params, first.session, first.instruments, hot, lanes=self._machines.configs)
         self._moment = Moment(self._market)
         self._notes: Iterator[Note] = iter(cold)
         self._selectors = _shared_selectors(setups, hot, self._moment)
-        self.lanes = [
-            self._lane(number, setup, hot, latencies[number], keep) for number, setup in enumerate(setups)
-        ]
+        self.lanes = [self._lane(number, setup, hot, latencies[number], keep) for number, setup in enumerate(setups)]
         self._watches: dict[int, _ContractWatch] = {}
         self._changed: set[int] = set()
         self._due: list[tuple[int, int]] = []
