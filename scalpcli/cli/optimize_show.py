@@ -122,16 +122,16 @@ def _print_verdict(result: dict[str, Any]) -> None:
     from scalpcli.cli.output import Column, emit
 
     verdict = result["verdict"]
-    rows = [{"figure": "best setting", "value": _words(result["best"]), "what it is": f"by {result['objective']}"}]
-    rows += [
+    rows = [
         {"figure": name, "value": Column(name).text(verdict.get(name)), "what it is": words}
         for name, words in _SHOWN.items()
         if verdict.get(name) is not None or name in ("dsr", "pbo")
     ]
     if result["sessions_sealed"]:
-        words = f"{result['sessions_sealed']} sessions, opened {result['holdout_openings']} times"
-        rows.append({"figure": "holdout", "value": words, "what it is": "`optimize show --open-holdout` opens it"})
-    emit(rows, Format.TABLE, columns=[Column("figure"), Column("value", right=True), Column("what it is")])
+        words = f"opened {result['holdout_openings']} times; `optimize show --open-holdout` opens it"
+        rows.append({"figure": "holdout", "value": str(result["sessions_sealed"]), "what it is": f"sessions, {words}"})
+    title = f"Best by {result['objective']}: {_words(result['best'])}"
+    emit(rows, Format.TABLE, columns=[Column("figure"), Column("value", right=True), Column("what it is")], title=title)
 
 
 def list_(out: Out = _FOLDER, form: FormatOption = Format.TABLE, json: Json = False, verbose: Verbose = False) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import math
+import operator
 import tomllib
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -234,12 +235,15 @@ def _checked(key: str, value: Value, bounds: Bounds, place: str) -> Value:
         if bounds.choices and value not in bounds.choices:
             raise UsageError(f"`{key}` cannot be `{value}`", place=place, hint=f"choose of {', '.join(bounds.choices)}")
         return value
-    checks = (
-        (bounds.ge, "at least", lambda limit: value >= limit),
-        (bounds.le, "at most", lambda limit: value <= limit),
-        (bounds.gt, "above", lambda limit: value > limit),
-    )
-    for limit, words, holds in checks:
-        if limit is not None and not holds(limit):
-            raise UsageError(f"`{key}` would be {value}", place=place, hint=f"it must be {words} {limit:g}")
+    broken = [
+        f"{words} {limit:g}"
+        for limit, words, holds in (
+            (bounds.ge, "at least", operator.ge),
+            (bounds.le, "at most", operator.le),
+            (bounds.gt, "above", operator.gt),
+        )
+        if limit is not None and not holds(value, limit)
+    ]
+    if broken:
+        raise UsageError(f"`{key}` would be {value}", place=place, hint=f"it must be {broken[0]}")
     return value
