@@ -13,7 +13,7 @@ from scalpcli.cli.options import ConfigFiles, Format, FormatOption, Json, Quiet,
 from scalpcli.cli.shell import new_app
 
 EXAMPLE = (
-    "scalpcli optimize examples/tapes --param momentum_threshold_pct=0.2:0.6:0.1"
+    "scalpcli optimize run examples/tapes --param momentum_threshold_pct=0.2:0.6:0.1"
     " --param stop_loss_pct=10:20:5 --accept-if 'dsr>0.95 and pbo<0.2'"
 )
 

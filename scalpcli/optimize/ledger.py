@@ -12,8 +12,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from filelock import FileLock
-
 from scalpcli.errors import DataError
 from scalpcli.runtime import clock
 
@@ -85,5 +83,6 @@ class Ledger:
     def _add(self, record: dict[str, Any]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         line = json.dumps(record | {"created_utc": clock.utc_now().isoformat(timespec="seconds")})
-        with FileLock(self.path.with_name(f".{self.path.name}.lock")), self.path.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        # One write at the file's end: lines of searches that run side by side do not mix.
+        with self.path.open("ab", buffering=0) as file:
+            file.write(line.encode() + b"\n")

@@ -188,6 +188,8 @@ ALLOWED = {
     "uvicorn": ("exchange/",),
     "websockets": ("adapters/", "exchange/"),
     "filelock": ("runtime/",),
+    "optuna": ("optimize/proposals.py",),
+    "distributed": ("optimize/work.py",),
     "zstandard": ("runtime/",),
 }
 """Module -> beginnings of the files that may import it."""

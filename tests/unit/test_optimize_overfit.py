@@ -42,20 +42,20 @@ def test_nothing_to_deflate():
     assert deflated_sharpe(np.array([1.0]), np.array([math.nan]), 1) is None
 
 
-def matrix(means: float, seed: int = 765, settings: int = 100, periods: int = 2_400) -> np.ndarray:
-    """Returns of settings whose sample means are exactly `means`, standard deviation 1 a year of 260 days."""
+def matrix(seed: int = 765, settings: int = 100, periods: int = 2_400) -> np.ndarray:
+    """Noise whose sample means are exactly 0, standard deviation 1 a year of 252 days, as that example makes it."""
     drawn = np.random.default_rng(seed).normal(size=(settings, periods))
-    drawn /= drawn.std(axis=1, ddof=1, keepdims=True) * math.sqrt(260.0)
-    return drawn + means - drawn.mean(axis=1, keepdims=True)
+    drawn /= drawn.std(axis=1, ddof=1, keepdims=True) * math.sqrt(252.0)
+    return drawn - drawn.mean(axis=1, keepdims=True)
 
 
 def test_pbo_of_equal_means_is_one():
-    """Bailey, Borwein, Lopez de Prado and Zhu 2015, and the worked example of R's `pbo` (N = 100, T = 2400, s = 8).
+    """The worked example of R's `pbo` (N = 100, T = 2400, s = 8, sample means 0), from the paper's compensation effect.
 
     All settings have the same mean over the whole sample, so what one half has gained the other has lost: the
-    best inside is the worst outside. The example's PBO is 1, its slope near -1, its probability of loss 1.
+    best inside is the worst outside, in every split, whatever was drawn.
     """
-    found = overfit_probability(matrix(0.0), blocks=8)
+    found = overfit_probability(matrix(), blocks=8)
 
     assert found is not None
     assert len(found.inside) == 70
@@ -66,9 +66,9 @@ def test_pbo_of_equal_means_is_one():
 
 
 def test_pbo_of_one_true_skill_is_small():
-    """The second part of that example: one setting has an annual Sharpe ratio of 1, 2, ...; the best is no luck."""
-    returns = matrix(0.0)
-    returns[-1] += 3.0 / 260.0
+    """The same with one setting whose annual Sharpe ratio is 3: choosing the best finds it."""
+    returns = matrix()
+    returns[-1] += 3.0 / 252.0
 
     found = overfit_probability(returns, blocks=8)
 

@@ -69,7 +69,9 @@ def test_the_holdout_is_never_played(tapes, tmp_path):
     found = search_in(tmp_path, plan).run()
 
     assert found.sealed == [8, 9]
-    assert {json.loads(line)["session"] for line in (tmp_path / "one" / SCORES).read_text().splitlines()} == set(range(8))
+    assert {json.loads(line)["session"] for line in (tmp_path / "one" / SCORES).read_text().splitlines()} == set(
+        range(8)
+    )
     sealed = {plan.tapes[number].digest for number in found.sealed}
     assert all(not sealed & set(record["tapes"]) for record in Ledger(tmp_path / LEDGER).records())
 
@@ -155,6 +157,7 @@ def test_seeds_propose_alike(tapes, tmp_path):
 
 def test_contradictions_are_not_tried(tapes, tmp_path):
     """A setting that may not be meant is left out of grid and proposals."""
+
     def is_allowed(params: Params) -> bool:
         return params.scalp.take_profit_pct > params.scalp.stop_loss_pct
 

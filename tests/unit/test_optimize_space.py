@@ -47,7 +47,7 @@ def test_an_axis_is_read_back_as_it_is_written():
 def test_a_space_from_file_and_flags(tmp_path):
     """Both give axes; their product is the grid, the last axis fastest."""
     file = tmp_path / "space.toml"
-    file.write_text('[scalp]\nstop_loss_pct = [10, 15]\n[exits]\nreversal_enabled = [true, false]\n')
+    file.write_text("[scalp]\nstop_loss_pct = [10, 15]\n[exits]\nreversal_enabled = [true, false]\n")
 
     space = parse_space(["take_profit_pct=20:30:10"], file)
 
