@@ -32,8 +32,20 @@ def test_deflated_is_the_same_chance_on_returns():
 
     assert few is not None
     assert many is not None
-    assert few.threshold == pytest.approx(expected_best_sharpe(float(sharpe_rows(trials).var(ddof=1)), 40))
+    spread = max(float(sharpe_rows(trials).var(ddof=1)), 1.0 / 249.0)
+    assert few.threshold == pytest.approx(expected_best_sharpe(spread, 40))
     assert few.psr > few.dsr > many.dsr
+
+
+def test_settings_that_trade_alike_are_no_evidence_for_each_other():
+    """Trials that differ by little share their luck: the best is held against independent ones all the same."""
+    luck = np.random.default_rng(11).normal(0.0, 1.0, 60)
+    alike = luck + np.random.default_rng(12).normal(0.0, 0.01, (30, 60))
+
+    found = deflated_sharpe(alike[0], sharpe_rows(alike), 30)
+
+    assert found is not None
+    assert found.threshold == pytest.approx(expected_best_sharpe(1.0 / 59.0, 30))
 
 
 def test_nothing_to_deflate():
