@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Asked", "run_search"]
 
 _ESTIMATE_LANES: Final = (1, 33)
-_RANKED_MAX: Final = 1_000
+_RANKED_MAX: Final = 10_000
 """Settings kept in a result, the best first."""
 
 

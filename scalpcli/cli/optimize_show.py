@@ -162,6 +162,9 @@ def show(
     open_holdout: Annotated[
         bool, typer.Option("--open-holdout", help="Play the choice on the sealed sessions; the ledger keeps that")
     ] = False,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write one self-contained page with heat maps there instead")
+    ] = None,
     form: FormatOption = Format.TABLE,
     json: Json = False,
     quiet: Quiet = False,
@@ -175,6 +178,15 @@ def show(
         result["holdout"] = _open(folder, result)
         result["holdout_openings"] = result["holdout"]["openings"]
         folder.write_result(result)
+    if html is not None:
+        from scalpcli.cli.output import say
+        from scalpcli.optimize.page import page
+        from scalpcli.runtime.run_folder import replace_file
+
+        text = page(result, _SHOWN)
+        replace_file(html, lambda path: path.write_text(text, encoding="utf-8"))
+        say(f"wrote {html}", quiet=quiet)
+        return
     print_result(result, folder, top, chosen_format(form, json), quiet=quiet)
     if result.get("holdout") and chosen_format(form, json) is Format.TABLE:
         from scalpcli.cli.output import emit_object

@@ -186,6 +186,22 @@ def test_the_choice_against_random_traders(tapes, tmp_path):
     assert 0.0 < found["verdict"]["null_p"] <= 1.0
 
 
+def test_a_page_opens_from_disk(tapes, tmp_path):
+    """One file: heat maps of every two settings, parallel coordinates, inside against outside; nothing is fetched."""
+    search(tapes, tmp_path / "o", "--walk-forward", "4d:2d", "-q")
+    file = tmp_path / "page.html"
+
+    run("optimize", "show", "--out", tmp_path / "o", "--html", file, "-q")
+
+    text = file.read_text()
+    assert text.count('class="heat"') == 3
+    assert text.count("<polyline") == 12
+    assert "In-sample against out-of-sample" in text
+    assert "SYNTHETIC" in text
+    assert "<script" not in text
+    assert "http" not in text
+
+
 def test_there_is_nothing_to_show(tmp_path):
     """No search, or a folder that is none."""
     assert "there are no searches" in run("optimize", "show", "--out", tmp_path, code=4).stderr
