@@ -43,7 +43,10 @@ class Executor(StrEnum):
 @app.command("run", epilog=f"Example: {EXAMPLE}")
 def run(
     ctx: typer.Context,
-    tapes: Annotated[list[Path] | None, typer.Argument(help="Tapes, or folders of tapes", show_default=False)] = None,
+    tapes: Annotated[
+        list[str] | None,
+        typer.Argument(help="Tapes, or folders of tapes; also remote, like s3://bucket/tapes", show_default=False),
+    ] = None,
     param: Annotated[
         list[str] | None,
         typer.Option(

@@ -13,13 +13,14 @@ from scalpcli.errors import CheckFailed, DataError, UsageError
 if TYPE_CHECKING:
     from scalpcli.model.params import Params
     from scalpcli.optimize.search import Holds, Plan
+    from scalpcli.runtime.manifest import Manifest
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What the command line says of a search, as written."""
 
-    tapes: Sequence[Path]
+    tapes: Sequence[str]
     which: tuple[str, str, str]
     params: Sequence[str]
     space: Path | None
@@ -47,8 +48,6 @@ def plan_of(asked: Asked) -> dict[str, Any]:
     from scalpcli.config_fields import settings
     from scalpcli.optimize.space import SECTIONS, parse_space
     from scalpcli.optimize.store import blackouts_plain
-    from scalpcli.runtime.sessions import tapes_at
-    from scalpcli.runtime.tape import read_manifest
 
     ranges: list[str] = []
     fixed: list[str] = []
@@ -63,17 +62,16 @@ def plan_of(asked: Asked) -> dict[str, Any]:
     if latency_file is not None:
         broker = dataclasses.replace(params.simulated_broker, latency_file=str(latency_file.resolve()))
         params = dataclasses.replace(params, simulated_broker=broker)
-    paths = tapes_at(asked.tapes, *asked.which)
-    manifests = [read_manifest(path) for path in paths]
+    tapes = tapes_of(asked.tapes, asked.which)
     return {
         "tapes": [
             {
                 "session": f"{manifest.symbol} {manifest.session}",
-                "path": str(path.resolve()),
+                "path": place,
                 "digest": manifest.rows_digest,
                 "synthetic": manifest.synthetic,
             }
-            for path, manifest in zip(paths, manifests, strict=True)
+            for place, manifest in tapes
         ],
         "params": dataclasses.asdict(params),
         "blackouts": blackouts_plain(tuple(loaded.blackouts)),
@@ -88,6 +86,24 @@ def plan_of(asked: Asked) -> dict[str, Any]:
         "embargo": asked.embargo,
         "holdout": asked.holdout,
     }
+
+
+def tapes_of(places: Sequence[str], which: tuple[str, str, str]) -> list[tuple[str, Manifest]]:
+    """Every tape at or below some places, here or remote, by session; where each lies, and its manifest.
+
+    Raises:
+        DataError: there is none.
+    """
+    from scalpcli.runtime.remote_tape import is_remote, local_tape, tapes_below
+    from scalpcli.runtime.sessions import tapes_at
+    from scalpcli.runtime.tape import read_manifest
+
+    addresses = [address for place in places if is_remote(place) for address in tapes_below(place)]
+    # A remote tape is chosen by its copy, and named by its address.
+    copies = {local_tape(address): address for address in addresses}
+    here = [Path(place) for place in places if not is_remote(place)]
+    chosen = tapes_at([*here, *copies], *which)
+    return [(copies.get(path) or str(path.resolve()), read_manifest(path)) for path in chosen]
 
 
 def _absolute(objective: str) -> str:
@@ -110,13 +126,14 @@ def read_plan(kept: Mapping[str, Any]) -> Plan:
     from scalpcli.optimize.search import Plan, TapeOf
     from scalpcli.optimize.space import Space, parse_axis
     from scalpcli.optimize.store import plan_params
+    from scalpcli.runtime.remote_tape import local_tape
     from scalpcli.runtime.replay import read_latencies
     from scalpcli.runtime.tape import read_manifest
 
     params, blackouts = plan_params(dict(kept))
     tapes = tuple(TapeOf(each["session"], each["path"], each["digest"]) for each in kept["tapes"])
     for tape in tapes:
-        if read_manifest(Path(tape.path)).rows_digest != tape.digest:
+        if read_manifest(local_tape(tape.path)).rows_digest != tape.digest:
             hint = "start a new search: what was found on one tape says nothing of another"
             raise DataError("the tape is not the one the search began with", place=f"`{tape.path}`", hint=hint)
     drawn = read_latencies(params.simulated_broker.latency_file)

@@ -149,6 +149,7 @@ def _against_chance(plan: Plan, search: Search, found: Found, traders: int, *, q
     from scalpcli.runtime.hypothetical import every_minute, play_wishes
     from scalpcli.runtime.lane_replay import replay_lanes
     from scalpcli.runtime.null_trader import Entry, Pool, random_totals
+    from scalpcli.runtime.remote_tape import local_tape
     from scalpcli.runtime.tape import Tape
 
     assert found.best is not None
@@ -156,7 +157,7 @@ def _against_chance(plan: Plan, search: Search, found: Found, traders: int, *, q
     drawn = []
     with progress(len(found.seen), "playing every minute", quiet=quiet) as advance:
         for number in found.seen:
-            path = Path(plan.tapes[number].path)
+            path = local_tape(plan.tapes[number].path)
             (played,) = replay_lanes(path, [params], plan.blackouts, hot)
             entries = [Entry(trade.signal_ns, trade.side, trade.net_e4 / 1e4) for trade in played.trades]
             if entries:
@@ -180,9 +181,10 @@ def _print_estimate(plan: Plan, jobs: int, form: Format) -> None:
     from scalpcli.optimize.folds import split_holdout
     from scalpcli.optimize.work import LANES_MAX, Unit, do_unit
     from scalpcli.runtime import clock
+    from scalpcli.runtime.remote_tape import local_tape
 
     seen, _ = split_holdout(len(plan.tapes), plan.holdout_pct)
-    sizes = {number: (Path(plan.tapes[number].path) / "rows.parquet").stat().st_size for number in seen}
+    sizes = {number: (local_tape(plan.tapes[number].path) / "rows.parquet").stat().st_size for number in seen}
     largest = max(sizes, key=lambda number: sizes[number])
     values = [axis.values or (axis.low, axis.high) for axis in plan.space.axes]
     rows = list(itertools.islice(itertools.cycle(itertools.product(*values)), max(_ESTIMATE_LANES)))

@@ -248,7 +248,7 @@ def compare(
 
 
 def ledger(
-    tapes: Annotated[list[Path] | None, typer.Argument(help="Only what was tried on these tapes")] = None,
+    tapes: Annotated[list[str] | None, typer.Argument(help="Only what was tried on these tapes")] = None,
     out: Out = _FOLDER,
     form: FormatOption = Format.TABLE,
     json: Json = False,
@@ -258,16 +258,15 @@ def ledger(
 
     With tapes, the count for this data set: what `trials` of a verdict is.
     """
+    from scalpcli.cli.optimize_plan import tapes_of
     from scalpcli.cli.output import emit, emit_object
     from scalpcli.optimize.ledger import LEDGER, Ledger
-    from scalpcli.runtime.sessions import tapes_at
-    from scalpcli.runtime.tape import read_manifest
 
     del verbose
     kept = Ledger(out / LEDGER)
     chosen = chosen_format(form, json)
     if tapes:
-        digests = [read_manifest(path).rows_digest for path in tapes_at(tapes)]
+        digests = [manifest.rows_digest for _, manifest in tapes_of(tapes, ("", "", ""))]
         words = {"sessions": len(digests), "settings_tried": len(kept.settings_tried(digests))}
         emit_object(words | {"holdout_openings": kept.openings(digests)}, chosen)
         return

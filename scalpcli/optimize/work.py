@@ -11,7 +11,6 @@ import multiprocessing
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from scalpcli.core.lanes import with_values
@@ -21,6 +20,7 @@ from scalpcli.optimize.scores import Floats, sums_of
 from scalpcli.optimize.space import Value
 from scalpcli.runtime.compiler import CompiledKernel, load_kernel
 from scalpcli.runtime.lane_replay import replay_lanes
+from scalpcli.runtime.remote_tape import local_tape
 
 LANES_MAX: Final = 1_000
 """Settings of one unit at most; a thousand lanes take about 250 MB."""
@@ -36,7 +36,7 @@ class Unit:
 
     Args:
         number: Its number among the units asked for.
-        tape: Folder of the tape.
+        tape: Folder of the tape, or its address.
         params: All settings but those searched.
         keys: Names of those searched.
         values: Theirs, one row a setting.
@@ -68,7 +68,7 @@ def do_unit(unit: Unit) -> tuple[int, Floats]:
     """
     settings = [with_values(unit.params, dict(zip(unit.keys, row, strict=True))) for row in unit.values]
     try:
-        return unit.number, sums_of(replay_lanes(Path(unit.tape), settings, unit.blackouts, _kernel()))
+        return unit.number, sums_of(replay_lanes(local_tape(unit.tape), settings, unit.blackouts, _kernel()))
     except DataError as error:
         place = error.place if f"`{unit.tape}`" in error.place else f"`{unit.tape}`, {error.place}".rstrip(", ")
         raise DataError(error.found, place=place, hint=error.hint) from None

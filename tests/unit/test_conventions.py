@@ -190,6 +190,7 @@ ALLOWED = {
     "filelock": ("runtime/",),
     "optuna": ("optimize/proposals.py",),
     "distributed": ("optimize/work.py",),
+    "fsspec": ("runtime/remote_tape.py",),
     "zstandard": ("runtime/",),
 }
 """Module -> beginnings of the files that may import it."""
