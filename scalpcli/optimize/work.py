@@ -57,6 +57,11 @@ def _kernel() -> CompiledKernel:
     return load_kernel()
 
 
+def _warm() -> None:
+    """Let a process import and load what it needs."""
+    _kernel()
+
+
 def do_unit(unit: Unit) -> tuple[int, Floats]:
     """Play one unit.
 
@@ -97,6 +102,9 @@ class Local:
         _kernel()
         # Spawned, not forked: a fork copies locks that Polars' threads hold.
         self._pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
+        # They start and import while the search is still being read and counted.
+        for _ in range(jobs):
+            self._pool.submit(_warm)
 
     def run(self, units: Sequence[Unit]) -> Iterator[tuple[int, Floats]]:
         """Each unit's number and sums, as they are done."""
