@@ -24,6 +24,7 @@ from scalpcli.errors import ScalpcliError
 DEBUG_VARIABLE: Final = "SCALPCLI_DEBUG"
 VERBOSE_KEY: Final = "scalpcli.verbose"
 """Where `-v` leaves its mark in the context that all commands of one call share."""
+DEFAULT_COMMAND: Final = "run"
 INTERNAL_ERROR: Final = 1
 INTERRUPTED: Final = 130
 _DEVELOPERS_SECTIONS: Final = ("Args", "Raises", "Returns", "Source")
@@ -92,7 +93,16 @@ class HouseCommand(typer.core.TyperCommand):
 
 
 class HouseGroup(typer.core.TyperGroup):
-    """A group that turns every failure into a message and an exit code."""
+    """A group that turns every failure into a message and an exit code.
+
+    A group that has a command `run` does it where no command is named: `optimize tapes` is `optimize run tapes`.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """Parse, the command to run put in where none is named."""
+        if DEFAULT_COMMAND in self.commands and args and args[0] not in {*self.commands, *ctx.help_option_names}:
+            args = [DEFAULT_COMMAND, *args]
+        return super().parse_args(ctx, args)
 
     def get_params(self, ctx: Any) -> Any:
         """The parameters, converted without pydantic where that is possible."""

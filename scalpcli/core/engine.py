@@ -8,6 +8,7 @@ takes decisions and commands away. The same code runs in live and in replay.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 from dataclasses import dataclass
@@ -74,16 +75,23 @@ class Setup:
 
 def config_digest(params: Params, blackouts: tuple[Blackout, ...], latencies_digest: str = "") -> str:
     """Digest of every setting that can change a decision: all but how rows are had, kept and replayed."""
-    settings = dataclasses.asdict(params)
-    for section in ("tape", "alpaca", "record"):
-        del settings[section]
+    settings: dict[str, Any] = {
+        section: _plain(getattr(params, section))
+        for section in ("scalp", "gates", "selection", "exits", "risk", "simulated_broker", "fees")
+    }
     settings["replay"] = {"gaps": params.replay.gaps}
     # What a file holds decides, not where it lies.
-    settings["simulated_broker"]["latency_file"] = latencies_digest
+    settings["simulated_broker"] = settings["simulated_broker"] | {"latency_file": latencies_digest}
     # Where the blackouts came from decides nothing; which they are does.
-    del settings["gates"]["blackout_file"]
+    settings["gates"] = {name: value for name, value in settings["gates"].items() if name != "blackout_file"}
     settings["blackouts"] = [dataclasses.asdict(blackout) for blackout in blackouts]
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+@functools.lru_cache(maxsize=64)
+def _plain(section: Any) -> dict[str, Any]:
+    """One section's settings by name, to be read alone: a thousand settings of a search share most sections."""
+    return dataclasses.asdict(section)
 
 
 class Engine:
@@ -93,13 +101,23 @@ class Engine:
         setup: What it is played with.
         market: The market's state, which its driver advances.
         hot: Prices the chain.
+        view: Reads the market; `None` = as its only lane sees it.
+        selector: Judges the chain; `None` = one of its own.
     """
 
-    def __init__(self, setup: Setup, market: MarketState, hot: Kernel) -> None:
+    def __init__(
+        self,
+        setup: Setup,
+        market: MarketState,
+        hot: Kernel,
+        view: MarketView | None = None,
+        selector: OptionSelector | None = None,
+    ) -> None:
         self._setup = setup
         self._market = market
         self._hot = hot
-        self.view = MarketView(market)
+        self.view = view or MarketView(market)
+        self.selector = selector
         self.tally = SessionTally()
         self.ledger = Ledger(usd_to_e4(setup.params.risk.starting_equity_usd), setup.schedule)
         self._decisions: list[Decision] = []
@@ -322,7 +340,7 @@ class _Parts:
 
     def __init__(self, setup: Setup, engine: Engine) -> None:
         params = setup.params
-        self.selector = OptionSelector(params, setup.session, setup.instruments, engine.hot)
+        self.selector = engine.selector or OptionSelector(params, setup.session, setup.instruments, engine.hot)
         self.exits = ScalpExitManager(params, setup.session)
         gates = Gates(params, setup.session, setup.blackouts, is_live=setup.mode != REPLAY)
         self.generator = ScalpSignalGenerator(

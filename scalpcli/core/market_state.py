@@ -7,7 +7,7 @@ Decides how settings become the kernel's numbers and how long arrays are. Leaves
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -90,7 +90,7 @@ _LENGTHS_FIXED: Final = {
 _VOLUME_SOURCES: Final = {"stock": VOLUME_FROM_STOCK, "options": VOLUME_FROM_OPTIONS, "both": VOLUME_FROM_BOTH}
 
 
-def _windows_s(params: Params) -> tuple[int, ...]:
+def windows_s(params: Params) -> tuple[int, ...]:
     """Every window that is measured, those traced first, each once."""
     scalp = params.scalp
     others = (
@@ -112,6 +112,7 @@ class MarketState:
         hot: The compiled or the interpreted kernel.
         on_trace: Takes blocks of trace rows, shape ``(n, 7 + windows)``, 1/10000 USD, times from the open.
         prints_start: Prints a ring has room for before it grows, a power of two.
+        lanes: One set of trigger thresholds a lane; `None` = those of `params` alone.
 
     Raises:
         DataError: more instruments than a row can name.
@@ -125,6 +126,7 @@ class MarketState:
         hot: Kernel,
         on_trace: Callable[[NDArray[np.float64]], None] | None = None,
         prints_start: int = PRINTS_START,
+        lanes: Sequence[ScalpConfig] | None = None,
     ) -> None:
         if len(instruments) > INSTRUMENT_ID_MAX + 1:
             raise DataError(
@@ -132,10 +134,11 @@ class MarketState:
                 hint="import fewer expiries or strikes: --expiries-max-days, --strike-range-pct",
             )
         self.session = session
-        self.windows_s = _windows_s(params)
+        self.windows_s = windows_s(params)
         self.traced_windows_s = tuple(dict.fromkeys(params.scalp.velocity_windows_seconds))
         self.hot = hot
         self._on_trace = on_trace
+        lanes = [params.scalp] if lanes is None else lanes
         minutes = (session.close_ns - session.open_ns) // NS_PER_MIN + 2
         lengths = _LENGTHS_FIXED | {
             "windows": len(self.windows_s),
@@ -144,9 +147,9 @@ class MarketState:
             "book": len(instruments),
             "sweeps": len(instruments),
             "minutes": minutes,
-            "lanes": 1,
-            "lane_sides": SIDES,
-            "lane_levels": SIDES * LEVEL_SLOTS,
+            "lanes": len(lanes),
+            "lane_sides": len(lanes) * SIDES,
+            "lane_levels": len(lanes) * SIDES * LEVEL_SLOTS,
             "profile": 0,
             "trace": TRACE_ROWS * (TRACE_COLUMNS + len(self.windows_s)) if on_trace else 0,
         }
@@ -158,6 +161,7 @@ class MarketState:
         self.book: Any = self.state.book.view(BOOK, np.ndarray)
         self.channels: Any = self.state.channels.view(CHANNEL, np.ndarray)
         self._fill(params, instruments)
+        fill_lanes(self.state, lanes)
         self.tracker["prints_mask"] = prints_start - 1
         self.tracker["option_prints_mask"] = prints_start - 1
         self._bound = hot.bind(self.state)
@@ -180,12 +184,6 @@ class MarketState:
             quote.last_ns = NO_TIME_NS
             quote.halt_end_ns = NO_TIME_NS
             quote.right = {"C": CALL, "P": PUT}.get(instrument.right, CALL)
-        fill_lane(self.state.lanes[0], params.scalp)
-        for right, side in enumerate(self.state.lane_sides):
-            side.threshold_pct = momentum_threshold_pct(params.scalp, right)
-            side.armed = 1
-            side.far_since_ns = NO_TIME_NS
-            side.breakout_slot = -1
 
     def advance(self, batch: RowBatch, start: int, until_ns: int, known_ns: int) -> tuple[int, int]:
         """Fold rows until Python has something to decide; see `kernel.advance`.
@@ -366,6 +364,18 @@ def fill_lane(lane: Any, scalp: ScalpConfig) -> None:
     lane.breakout_hold_ns = ms_to_ns(scalp.breakout_hold_ms)
     lane.breakout_confirm_ns = s_to_ns(scalp.breakout_confirm_s)
     lane.level_rearm_ns = s_to_ns(scalp.level_rearm_s)
+
+
+def fill_lanes(state: State, lanes: Sequence[ScalpConfig]) -> None:
+    """Write every lane's thresholds and let its trigger machines begin."""
+    for number, scalp in enumerate(lanes):
+        fill_lane(state.lanes[number], scalp)
+        for right in range(SIDES):
+            side = state.lane_sides[number * SIDES + right]
+            side.threshold_pct = momentum_threshold_pct(scalp, right)
+            side.armed = 1
+            side.far_since_ns = NO_TIME_NS
+            side.breakout_slot = -1
 
 
 def _zeros(length: int, kind: np.dtype[Any]) -> Any:

@@ -74,6 +74,23 @@ class Expiry:
 
 
 @dataclass(frozen=True, slots=True)
+class Priced:
+    """Every contract of one expiry at one instant before any limit is held against it; shape ``(n,)``."""
+
+    quotes: Any
+    age_ns: NDArray[np.int64]
+    is_fresh: NDArray[np.bool_]
+    is_valid: NDArray[np.bool_]
+    spread_pct: NDArray[np.float64]
+    iv: NDArray[np.float64]
+    delta: NDArray[np.float64]
+    theta: NDArray[np.float64]
+    """Per year, 1/10000 USD a share."""
+    forward_e4: float
+    years: float
+
+
+@dataclass(frozen=True, slots=True)
 class Judgement:
     """Every contract of one expiry at one instant; arrays of shape ``(n,)`` in the expiry's order."""
 
@@ -143,8 +160,8 @@ class OptionSelector:
                     if column == "tape_delta":
                         expiry.tape_delta_ns[row] = ts_ns
 
-    def judge(self, expiry: Expiry, t_ns: int, view: MarketView) -> Judgement:
-        """The verdict on every contract of one expiry at `t_ns`, both rights."""
+    def price(self, expiry: Expiry, t_ns: int, view: MarketView) -> Priced:
+        """Quotes of one expiry at `t_ns` and the greeks they give, both rights."""
         quotes = view.book_columns(expiry.ids)
         bid = quotes.bid_e4.astype(np.float64)
         ask = quotes.ask_e4.astype(np.float64)
@@ -171,11 +188,27 @@ class OptionSelector:
             expiry.scratch,
             *expiry.outputs,
         )
-        used_delta, is_tape = self._deltas(expiry, delta, t_ns)
-        failures = self._failures(expiry, quotes, spread_pct, is_valid, is_fresh, used_delta)
+        return Priced(quotes, age_ns, is_fresh, is_valid, spread_pct, iv, delta, theta, forward_e4, years)
+
+    def judge(self, expiry: Expiry, t_ns: int, view: MarketView) -> Judgement:
+        """The verdict on every contract of one expiry at `t_ns`, both rights."""
+        priced = self.price(expiry, t_ns, view)
+        used_delta, is_tape = self._deltas(expiry, priced.delta, t_ns)
+        failures = self._failures(expiry, priced, used_delta)
         verdict = np.select([failures[gate] for gate in GATE_ORDER], GATE_ORDER, PASSED)
         return Judgement(
-            expiry, verdict, quotes, spread_pct, age_ns, iv, used_delta, is_tape, theta, failures, forward_e4, years
+            expiry,
+            verdict,
+            priced.quotes,
+            priced.spread_pct,
+            priced.age_ns,
+            priced.iv,
+            used_delta,
+            is_tape,
+            priced.theta,
+            failures,
+            priced.forward_e4,
+            priced.years,
         )
 
     def _deltas(
@@ -188,18 +221,17 @@ class OptionSelector:
         missing = math.nan if source == "tape" else computed
         return np.where(is_tape, expiry.tape_delta, missing), is_tape
 
-    def _failures(
-        self, expiry: Expiry, quotes: Any, spread_pct: Any, is_valid: Any, is_fresh: Any, delta: Any
-    ) -> dict[str, NDArray[np.bool_]]:
+    def _failures(self, expiry: Expiry, priced: Priced, delta: NDArray[np.float64]) -> dict[str, NDArray[np.bool_]]:
         scalp, gates, selection = self.params.scalp, self.params.gates, self.params.selection
+        quotes = priced.quotes
         by_volume = selection.min_volume_today > 0
         # Unknown (nan) fails every comparison below, so it never passes.
         with np.errstate(invalid="ignore"):
             return {
-                "option_quote": ~is_valid,
-                "option_quote_age": ~is_fresh,
+                "option_quote": ~priced.is_valid,
+                "option_quote_age": ~priced.is_fresh,
                 "option_halt": quotes.halted != 0,
-                "spread": ~(spread_pct <= scalp.max_spread_pct),
+                "spread": ~(priced.spread_pct <= scalp.max_spread_pct),
                 "ask_size": quotes.ask_size < gates.ask_size_min,
                 "open_interest": ~(expiry.open_interest >= scalp.min_open_interest) & (not by_volume),
                 "volume_today": (quotes.volume_today < selection.min_volume_today) & by_volume,

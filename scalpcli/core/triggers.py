@@ -182,10 +182,13 @@ def step_lane(state: State, lane_index: int, call_ratio: float, put_ratio: float
         ratio = call_ratio if right == CALL else put_ratio
         side = state.lane_sides[lane_index * SIDES + right]
         side.rose_bits = 0
-        step_momentum(lane, side, sign * velocity_pct, sign * confirm_pct, ratio)
-        step_rejection(lane, side, tracker, sign * (tracker.price - tracker.vwap), ratio, t_ns)
-        step_breakouts(state, lane_index, right, ratio, t_ns)
-        side.rose_bits &= lane.enabled_bits
+        # A machine that is switched off takes no step: lanes that share one differ in what they leave off.
+        if lane.enabled_bits & MOMENTUM_BIT:
+            step_momentum(lane, side, sign * velocity_pct, sign * confirm_pct, ratio)
+        if lane.enabled_bits & REJECTION_BIT:
+            step_rejection(lane, side, tracker, sign * (tracker.price - tracker.vwap), ratio, t_ns)
+        if lane.enabled_bits & BREAKOUT_BIT:
+            step_breakouts(state, lane_index, right, ratio, t_ns)
         if side.rose_bits != 0:
             rose += 1
     return rose

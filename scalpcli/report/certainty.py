@@ -19,8 +19,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from scalpcli.model.statistics import NORMAL, wilson
 from scalpcli.report.figures import TRADING_DAYS_PER_YEAR
-from scalpcli.report.statistics import NORMAL, wilson
 
 LEVEL_PCT: Final = 95.0
 """Share of all samples whose interval holds the true value, percent."""

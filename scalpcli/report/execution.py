@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from scalpcli.report import statistics
+from scalpcli.model import statistics
 from scalpcli.report.certainty import trade_intervals
 from scalpcli.report.fills import HORIZONS_S, REFERENCES, fill_rows, markets_of, missed_rows
 from scalpcli.report.funnel import total

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from scalpcli.model import statistics
 from scalpcli.model.session import ns_to_new_york
-from scalpcli.report import statistics
 from scalpcli.report.events import events_of
 from scalpcli.report.load import Results
 from scalpcli.report.section import Head, Section, number, table

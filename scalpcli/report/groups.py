@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from scalpcli.report import statistics
+from scalpcli.model import statistics
 from scalpcli.report.certainty import Interval, trade_intervals
 from scalpcli.report.section import Head, number, table
 from scalpcli.report.view import View

@@ -18,10 +18,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from scalpcli.errors import DataError
+from scalpcli.model.statistics import max_drawdown
 from scalpcli.report.funnel import SessionTally, read_journal, total
 from scalpcli.report.quality import Quality, read_quality
 from scalpcli.report.runs import AGAIN, JOURNAL_FILE, Days, Run, open_run
-from scalpcli.report.statistics import max_drawdown
 
 TRADES_FILE: Final = "trades.parquet"
 EQUITY_FILE: Final = "equity.parquet"

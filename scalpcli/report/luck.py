@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scalpcli.model.statistics import NORMAL, wilson
 from scalpcli.report.certainty import LEVEL_PCT, Interval
 from scalpcli.report.section import Head, Section, number, table
-from scalpcli.report.statistics import NORMAL, wilson
 from scalpcli.report.view import View
 from scalpcli.runtime.sensitivity import LATENCIES_MS, TICKS, Point
 

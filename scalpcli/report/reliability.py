@@ -10,8 +10,8 @@ from typing import Final
 
 import polars as pl
 
+from scalpcli.model.statistics import NORMAL, wilson
 from scalpcli.report.certainty import LEVEL_PCT, Interval
-from scalpcli.report.statistics import NORMAL, wilson
 
 BIN_WIDTH: Final = 10
 SCORE_MAX: Final = 100

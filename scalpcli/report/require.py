@@ -91,15 +91,19 @@ class Failure:
     found: str
 
 
-def parse_requirement(text: str) -> Requirement:
+def parse_requirement(text: str, vocabulary: Mapping[str, str] | None = None) -> Requirement:
     """Read one requirement.
+
+    Args:
+        text: As the user wrote it.
+        vocabulary: Formulas of the figures it may name; `None` = those of a report.
 
     Raises:
         UsageError: It is no single comparison, or names a figure that does not exist.
     """
     if len(text) > TEXT_CHARS_MAX:
         raise _not_understood(text[:40] + "…", f"it has {len(text)} characters, the limit is {TEXT_CHARS_MAX}")
-    reader = _Reader(text.strip())
+    reader = _Reader(text.strip(), vocabulary)
     left = reader.sum()
     mark = reader.take()
     if mark not in _COMPARISONS:
@@ -163,8 +167,9 @@ def _found(requirement: Requirement, figures: Values) -> str:
 class _Reader:
     """Reads sums from the left; one token of look-ahead, depth bounded."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, vocabulary: Mapping[str, str] | None) -> None:
         self.names: list[str] = []
+        self._vocabulary = vocabulary
         self._text = text
         self._tokens = _tokens(text)
         self._next = 0
@@ -220,7 +225,9 @@ class _Reader:
         return value
 
     def _figure(self, name: str) -> _Sum:
-        if name not in NAMES:
+        if self._vocabulary is not None and name not in self._vocabulary:
+            raise _unknown_word(name, self._text, self._vocabulary)
+        if self._vocabulary is None and name not in NAMES:
             raise _unknown_figure(name, self._text)
         self.names.append(name)
         return lambda figures: _known(figures.get(name))
@@ -265,6 +272,12 @@ def _where(token: str) -> str:
 
 def _not_understood(text: str, why: str) -> UsageError:
     return UsageError(f"`--require {text!r}` is not understood: {why}", place="`--require`", hint=_EXAMPLE)
+
+
+def _unknown_word(name: str, text: str, vocabulary: Mapping[str, str]) -> UsageError:
+    near = difflib.get_close_matches(name.lower(), vocabulary, n=1, cutoff=0.5)
+    hint = f"the nearest is `{near[0]}`: {vocabulary[near[0]]}" if near else f"figures are {', '.join(vocabulary)}"
+    return UsageError(f"no figure is named `{name}`", place=f"`{text}`", hint=hint)
 
 
 def _unknown_figure(name: str, text: str) -> UsageError:

@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from scalpcli.report import statistics
+from scalpcli.model import statistics
 from scalpcli.report.certainty import day_intervals, trade_intervals
 from scalpcli.report.figures import FIGURES, INTERVALS, TRADING_DAYS_PER_YEAR
 from scalpcli.report.funnel import Step, total

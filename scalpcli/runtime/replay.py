@@ -34,7 +34,7 @@ from scalpcli.runtime.simulated_broker import Latencies, SimulatedBroker
 from scalpcli.runtime.tape import Tape
 from scalpcli.units import E4_PER_USD
 
-_BLOCKS_AHEAD_MAX: Final = 4
+BLOCKS_AHEAD_MAX: Final = 4
 """Blocks of rows decoded before the engine asks for them; each takes 3 MB."""
 
 
@@ -187,20 +187,8 @@ def replay_session(
     opened_s, work_s = clock.seconds() - started_s, clock.thread_seconds()
     check_quality(tape, params.replay.min_quality)
     session, manifest = tape.session, tape.manifest
-    # Triggers cost nothing; days outside the fee table can still be searched for them.
-    schedule = schedule_for(session.date, "none") if options.triggers_only else fee_schedule(params, session.date)
     drawn_ms = read_latencies(params.simulated_broker.latency_file)
-    setup = Setup(
-        params,
-        manifest.symbol,
-        session,
-        tape.instruments,
-        schedule,
-        blackouts,
-        synthetic=manifest.synthetic,
-        triggers_only=options.triggers_only,
-        latencies_digest="" if drawn_ms is None else hashlib.sha256(drawn_ms.tobytes()).hexdigest(),
-    )
+    setup = setup_of(tape, params, blackouts, drawn_ms, triggers_only=options.triggers_only)
     blocks: list[NDArray[np.float64]] = []
     market = MarketState(params, session, tape.instruments, hot, blocks.append if options.trace else None)
     engine = Engine(setup, market, hot)
@@ -209,7 +197,7 @@ def replay_session(
     journal = SessionJournal(engine, session.date, manifest.symbol)
     batches = tape_batches(tape, params, options)
     # A paced replay shows rows as they come, not ahead of time.
-    reading = _Reading(batches if options.speed > 0 else Ahead(batches, _BLOCKS_AHEAD_MAX))
+    reading = _Reading(batches if options.speed > 0 else Ahead(batches, BLOCKS_AHEAD_MAX))
     engine.start()
     runner = Runner(engine, market, broker, tape.notes(), journal.step)
     until_ns = at_ns(session, options.until) if options.until else NEVER_NS - 1
@@ -239,6 +227,34 @@ def replay_session(
         equity=journal.equity(),
         trace=trace_table(blocks, market, session.open_ns) if options.trace else None,
         timings_s={"read": read_s, "engine": engine_s, "total": total_s},
+    )
+
+
+def setup_of(
+    tape: Tape,
+    params: Params,
+    blackouts: tuple[Blackout, ...],
+    drawn_ms: NDArray[np.float64] | None,
+    *,
+    triggers_only: bool = False,
+) -> Setup:
+    """What a tape's session is replayed with.
+
+    Raises:
+        DataError: no fees are known for its day.
+    """
+    # Triggers cost nothing; days outside the fee table can still be searched for them.
+    date = tape.session.date
+    return Setup(
+        params,
+        tape.manifest.symbol,
+        tape.session,
+        tape.instruments,
+        schedule_for(date, "none") if triggers_only else fee_schedule(params, date),
+        blackouts,
+        synthetic=tape.manifest.synthetic,
+        triggers_only=triggers_only,
+        latencies_digest="" if drawn_ms is None else hashlib.sha256(drawn_ms.tobytes()).hexdigest(),
     )
 
 

@@ -125,19 +125,7 @@ class Runner:
         elif kind == GAP:
             self._engine.on_gap(int(batch.size[row]), flags, int(batch.ts_event_ns[row]), t_ns)
         elif kind == COLD:
-            self._engine.on_note(self._next_note(t_ns))
-
-    def _next_note(self, t_ns: int) -> Note:
-        note = next(self._notes, None)
-        if note is None:
-            found = "the tape has more cold rows than notes"
-        elif note.ts_recv_ns != t_ns:
-            found = f"note {note.seq} was received at {note.ts_recv_ns} ns, its row was not"
-        else:
-            found = body_fault(note)
-            if not found:
-                return note
-        raise DataError(found, place=f"the row received at {t_ns} ns", hint="run `scalpcli tape verify` on the tape")
+            self._engine.on_note(next_note(self._notes, t_ns))
 
     def _settle(self) -> None:
         """Send what was decided, then tell the market's state what to come back for."""
@@ -157,6 +145,24 @@ class Runner:
         tracker["wake_ns"] = self._engine.wake_ns()
         tracker["report_instants"] = int(self._engine.wants_every_instant)
         self._on_step()
+
+
+def next_note(notes: Iterator[Note], t_ns: int) -> Note:
+    """The note of the cold row received at `t_ns`.
+
+    Raises:
+        DataError: there is none, it belongs to another row, or its body is not what its kind says.
+    """
+    note = next(notes, None)
+    if note is None:
+        found = "the tape has more cold rows than notes"
+    elif note.ts_recv_ns != t_ns:
+        found = f"note {note.seq} was received at {note.ts_recv_ns} ns, its row was not"
+    else:
+        found = body_fault(note)
+        if not found:
+            return note
+    raise DataError(found, place=f"the row received at {t_ns} ns", hint="run `scalpcli tape verify` on the tape")
 
 
 _EMPTY = RowBatch.empty()

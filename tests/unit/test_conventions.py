@@ -188,6 +188,9 @@ ALLOWED = {
     "uvicorn": ("exchange/",),
     "websockets": ("adapters/", "exchange/"),
     "filelock": ("runtime/",),
+    "optuna": ("optimize/proposals.py",),
+    "distributed": ("optimize/work.py",),
+    "fsspec": ("runtime/remote_tape.py",),
     "zstandard": ("runtime/",),
 }
 """Module -> beginnings of the files that may import it."""

@@ -9,7 +9,7 @@ import warnings
 import numpy as np
 import pytest
 
-from scalpcli.report import statistics
+from scalpcli.model import statistics
 from scalpcli.report.certainty import UNITS_MIN, day_intervals, difference, trade_intervals
 from scalpcli.report.figures import BOUNDS, INTERVALS, TARGETS, TRADES_MIN, verdict
 from scalpcli.report.load import load

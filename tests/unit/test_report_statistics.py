@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalpcli.report import statistics
+from scalpcli.model import statistics
 
 TRADING_DAYS = 252
 
