@@ -29,6 +29,7 @@ from scalpcli.report.view import View
 from scalpcli.units import E4_PER_USD, NS_PER_S
 
 PARTS: Final = ("delta", "gamma", "theta", "vega", "spread", "fees", "unexplained")
+_OF_THE_TAPE: Final = frozenset(("delta", "gamma", "theta", "vega"))
 STEPS_MAX: Final = 60
 RATE: Final = 0.04
 """Risk-free, per year; definitions, section 8."""
@@ -48,7 +49,10 @@ class _Lot:
 
 
 def attribution_rows(results: Results, markets: Mapping[int, Market]) -> list[dict[str, Any]]:
-    """One row a closed trade: its net and the parts that add up to it."""
+    """One row a closed trade: its net and the parts that add up to it; the greeks' are null where its tape is missing.
+
+    `trade` is the journal's count of the session, from 0; `number` is the one `report trade` takes, from 1.
+    """
     rows = []
     positions = {id(session): position for position, session in enumerate(results.sessions)}
     for session, events in events_of(results):
@@ -65,13 +69,16 @@ def _row(session: SessionResult, trade: dict[str, Any], events: SessionEvents, m
     usd = _parts(life, trade["option_symbol"], market) if life is not None else {}
     cents |= {name: round(value * 100) for name, value in usd.items()}
     cents["unexplained"] = net_cents - sum(cents[name] for name in PARTS if name != "unexplained")
+    # Without the contract's quotes nothing tells what the stock did to it: unknown is not zero, it is unexplained.
+    unknown = frozenset() if usd.keys() >= _OF_THE_TAPE else _OF_THE_TAPE
     return {
         "run": session.run_name,
         "session": session.day,
-        "trade": trade["number"],
+        "trade": trade["trade"],
+        "number": trade["number"],
         "option_symbol": trade["option_symbol"],
         "quantity": trade["quantity"],
-        **{f"{name}_usd": cents[name] / 100 for name in PARTS},
+        **{f"{name}_usd": None if name in unknown else cents[name] / 100 for name in PARTS},
         "net_pnl_usd": net_cents / 100,
     }
 
@@ -146,17 +153,23 @@ def _path(lot: _Lot, contract: OccSymbol, quotes: Quotes, market: Market) -> dic
     return parts
 
 
+def _sum(rows: list[dict[str, Any]], name: str) -> float | None:
+    """Of all rows; unknown where one of them is."""
+    values = [row[name] for row in rows]
+    return None if None in values else math.fsum(values)
+
+
 def attribution_view(results: Results) -> View:
     """The answer to `--attribution`."""
     markets, missing = markets_of(results)
     rows = attribution_rows(results, markets)
-    sums = {name: math.fsum(row[f"{name}_usd"] for row in rows) for name in (*PARTS, "net_pnl")}
-    size = math.fsum(abs(row[f"{name}_usd"]) for row in rows for name in PARTS)
+    sums = {name: _sum(rows, f"{name}_usd") for name in (*PARTS, "net_pnl")}
+    size = math.fsum(abs(row[f"{name}_usd"] or 0.0) for row in rows for name in PARTS)
     rest = math.fsum(abs(row["unexplained_usd"]) for row in rows)
     share_pct = 100.0 * rest / size if size else None
     cells = [
         {
-            "trade": str(row["trade"]),
+            "trade": str(row["number"]),
             **{name: number(row[f"{name}_usd"], 0) for name in PARTS},
             "net": number(row["net_pnl_usd"], 2),
         }

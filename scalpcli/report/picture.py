@@ -39,7 +39,7 @@ def trade_view(results: Results, trade: int) -> View:
     alone = Results.of(results.runs, [session])
     life = next(events.lives[row["signal"]] for _, events in events_of(alone))
     markets, missing = markets_of(alone)
-    parts = next(each for each in attribution_rows(alone, markets) if each["trade"] == trade)
+    parts = next(each for each in attribution_rows(alone, markets) if each["number"] == trade)
     told = _facts(row, life, parts, results, trade)
     market = markets.get(0)
     heading = "\n".join(draw(row, life, market)) if market else ""

@@ -77,13 +77,14 @@ def test_attribution_adds_up_to_the_cent(example):
 
 
 def test_without_its_tape_a_result_is_unexplained_and_says_so(example, tmp_path):
-    """Spread and fees stand in the journal; the rest is called what it is."""
+    """Spread and fees stand in the journal; what the greeks did is unknown, not zero, and the rest is called what it is."""
     lost = load([without_tape(example.runs[0].path, tmp_path)])
 
     view = attribution_view(lost)
 
     assert "is not there; what needs its tape is left out" in view.more["notices"][0]
-    assert all(row["delta_usd"] == 0.0 for row in view.rows)
+    assert all(row[f"{name}_usd"] is None for row in view.rows for name in ("delta", "gamma", "theta", "vega"))
+    assert [row["number"] - row["trade"] for row in view.rows] == [1] * len(view.rows)
     assert sum(row["unexplained_usd"] for row in view.rows) == pytest.approx(
         example.trades["gross_pnl_usd"].sum() - sum(row["spread_usd"] for row in view.rows)
     )
