@@ -308,9 +308,7 @@ def as_arrays(frame: pl.DataFrame, columns: Sequence[str]) -> tuple[dict[str, ND
     Returns:
         The arrays, and the first value that is absent: a tape has none.
     """
-    if max(frame.n_chunks("all")) > 1:
-        frame = frame.rechunk()
-    block = {name: frame[name].to_numpy() for name in columns}
+    block = {name: series.to_numpy() for name, series in zip(columns, frame.get_columns(), strict=True)}
     for name, values in block.items():
         if values.dtype != COLUMNS[name]:
             # Polars hands out floats with NaN where a value is absent.
