@@ -378,7 +378,7 @@ def test_bytes_changed_without_a_decoding_error_are_found_at_the_end(folder, tmp
 
     assert before > 0
     assert message == snapshot("""\
-error: `rows.parquet` is not what was written: its sha256 differs from the manifest's
+error: `rows.parquet` is not what was written: its checksum differs from the manifest's
   in `TAPES/TSLA/2026-11-20`
 
 hint: `scalpcli tape verify TAPES/TSLA/2026-11-20` tells what is damaged; restore or import it again\
