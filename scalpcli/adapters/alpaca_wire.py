@@ -9,6 +9,7 @@ Source: Alpaca, "Real-time Stock Data" and "Real-time Option Data" (message fiel
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
@@ -121,7 +122,7 @@ _OptionMessage: TypeAlias = _OptionTrade | _OptionQuote | Control
 _CONTROLS: Final = (StreamError, Success, Subscription)
 
 
-class MarketDecoder:
+class MarketDecoder(ABC):
     """Frames of one market data stream -> calls of the aggregators.
 
     Args:
@@ -188,8 +189,9 @@ class MarketDecoder:
         else:
             self.garbage += 1
 
+    @abstractmethod
     def _write(self, messages: list[Any]) -> int:
-        raise NotImplementedError
+        """Make rows of a frame's messages; how many were data."""
 
 
 _OTHER_KINDS: Final = frozenset({"b", "u", "d", "l", "i", "n"})

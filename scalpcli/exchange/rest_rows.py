@@ -45,16 +45,8 @@ def row_body(market: ServedMarket, row: int) -> dict[str, Any]:
 
 
 def _stock_trade(market: ServedMarket, row: int) -> dict[str, Any]:
-    columns = market.rows
-    return {
-        "t": time_text(int(columns["ts_event_ns"][row])),
-        "x": market.exchanges[columns["exchange"][row]],
-        "p": usd(int(columns["price_e4"][row])),
-        "s": int(columns["size"][row]),
-        "c": _letters(market, row),
-        "i": int(columns["trade_id"][row]),
-        "z": TAPE_PLAN,
-    }
+    trade_id = int(market.rows["trade_id"][row])
+    return _trade(market, row) | {"c": _letters(market, row), "i": trade_id, "z": TAPE_PLAN}
 
 
 def _stock_quote(market: ServedMarket, row: int) -> dict[str, Any]:
@@ -62,13 +54,16 @@ def _stock_quote(market: ServedMarket, row: int) -> dict[str, Any]:
 
 
 def _option_trade(market: ServedMarket, row: int) -> dict[str, Any]:
+    return _trade(market, row) | {"c": market.conditions[market.rows["conditions"][row]]}
+
+
+def _trade(market: ServedMarket, row: int) -> dict[str, Any]:
     columns = market.rows
     return {
         "t": time_text(int(columns["ts_event_ns"][row])),
         "x": market.exchanges[columns["exchange"][row]],
         "p": usd(int(columns["price_e4"][row])),
         "s": int(columns["size"][row]),
-        "c": market.conditions[columns["conditions"][row]],
     }
 
 

@@ -228,19 +228,23 @@ SPOILT = st.builds(
 @given(frame=st.binary(max_size=60) | st.lists(PLAIN | SPOILT, max_size=4).map(msgpack.packb))
 @settings(max_examples=300, deadline=None)
 def test_garbage_never_raises_and_never_makes_a_wrong_row(frame):
-    """Whatever comes, rows keep the tape's rules."""
+    """Whatever comes, rows keep the tape's rules, and there are no more of them than messages."""
     for decoder_class in (StockDecoder, OptionDecoder):
-        rows_of(decoder_class, frame)
+        rows, _ = rows_of(decoder_class, frame)
+
+        assert len(rows) <= 4
 
 
 @given(frame=st.binary(max_size=8), at=st.integers(0, 200))
 @settings(max_examples=100, deadline=None)
 def test_overwritten_bytes_never_raise(frame, at):
-    """A good frame with bytes overwritten."""
+    """A good frame with bytes overwritten: no more rows than it had, and each keeps the tape's rules."""
     good = pack(option_trade(1), option_quote(2))
     at %= len(good)
 
-    rows_of(OptionDecoder, good[:at] + frame + good[at + len(frame) :])
+    rows, _ = rows_of(OptionDecoder, good[:at] + frame + good[at + len(frame) :])
+
+    assert len(rows) <= 2
 
 
 def test_control_messages_are_handed_out_and_are_no_data():

@@ -287,4 +287,6 @@ def test_figures_are_valid_json(tmp_path):
         session.trade(-10.0)
     results = load([run.write()])
 
-    json.dumps(figures(results) | bounds(results), allow_nan=False)
+    values = figures(results) | bounds(results)
+
+    assert json.loads(json.dumps(values, allow_nan=False)) == values
