@@ -55,12 +55,8 @@ def trade_intervals(net_usd: Sequence[float], returns: Sequence[float], days: Se
     Returns:
         Intervals by figure; those without enough trades, winners or losers are absent.
     """
-    net, earned = np.asarray(net_usd, dtype=np.float64), np.asarray(returns, dtype=np.float64)
-    won, lost, down = net > 0, net < 0, np.minimum(earned, 0.0)
-    parts = np.stack(
-        [np.ones(len(net)), won, lost, net * won, net * lost, net, earned, earned * earned, down * down], axis=1
-    )
-    found = _intervals(_by_day(parts, days), _trade_figures)
+    net, won = np.asarray(net_usd, dtype=np.float64), np.asarray(net_usd, dtype=np.float64) > 0
+    found = _intervals(_by_day(_trade_parts(net_usd, returns), days), _trade_figures)
     if len(net) >= UNITS_MIN and (won.all() or not won.any()):
         # Drawing again from winners alone gives winners alone: no interval of a point.
         low, high = wilson(float(won.mean()), len(net), -NORMAL.inv_cdf(0.5 - LEVEL_PCT / 200.0))
@@ -76,33 +72,48 @@ def day_intervals(returns: Sequence[float]) -> dict[str, Interval]:
     return _intervals(parts, _day_figures)
 
 
-def difference(
-    first: tuple[Sequence[float], Sequence[Any]], second: tuple[Sequence[float], Sequence[Any]]
-) -> Interval | None:
-    """Interval of mean(second) - mean(first).
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Trades of one side of a comparison: net in USD, net over starting equity, and the day of each."""
 
-    Args:
-        first: Values and the day of each. Days both have are drawn together, since both saw one market.
-        second: The same of the other side.
+    net_usd: Sequence[float]
+    returns: Sequence[float]
+    days: Sequence[Any]
+
+
+def differences(first: Sample, second: Sample) -> dict[str, Interval]:
+    """Intervals of the second side's figures of trades less the first's.
+
+    Where both sides traded on the same days, those are drawn together, since both saw one market; otherwise each
+    side's trades are drawn by themselves. Absent where a side has too few trades, winners or losers.
     """
-    days = sorted({*first[1], *second[1]})
-    is_paired = len(days) >= UNITS_MIN and set(first[1]) == set(second[1])
-    if min(len(first[0]), len(second[0])) < UNITS_MIN:
-        return None
+    if min(len(first.net_usd), len(second.net_usd)) < UNITS_MIN:
+        return {}
+    days = sorted({*first.days, *second.days})
+    is_paired = len(days) >= UNITS_MIN and set(first.days) == set(second.days)
     sides = []
-    for values, owners in (first, second):
-        parts = np.stack([np.ones(len(values)), np.asarray(values, dtype=np.float64)], axis=1)
-        sides.append(_grouped(parts, owners, days) if is_paired else parts)
+    for side in (first, second):
+        parts = _trade_parts(side.net_usd, side.returns)
+        sides.append(_grouped(parts, side.days, days) if is_paired else parts)
     if is_paired:
-        return _intervals(np.concatenate(sides, axis=1), _mean_difference).get("difference")
-    rows = np.concatenate(
-        [np.pad(sides[0], ((0, 0), (0, 2))), np.pad(sides[1], ((0, 0), (2, 0)))],
+        return _intervals(np.concatenate(sides, axis=1), _trade_differences)
+    width = sides[0].shape[1]
+    rows = [np.pad(sides[0], ((0, 0), (0, width))), np.pad(sides[1], ((0, 0), (width, 0)))]
+    return _intervals(np.concatenate(rows), _trade_differences)
+
+
+def _trade_differences(sums: Floats) -> dict[str, Floats]:
+    first, second = (_trade_figures(half) for half in np.hsplit(sums, 2))
+    return {name: second[name] - first[name] for name in first}
+
+
+def _trade_parts(net_usd: Sequence[float], returns: Sequence[float]) -> Floats:
+    """What `_trade_figures` takes sums of, a row a trade."""
+    net, earned = np.asarray(net_usd, dtype=np.float64), np.asarray(returns, dtype=np.float64)
+    won, lost, down = net > 0, net < 0, np.minimum(earned, 0.0)
+    return np.stack(
+        [np.ones(len(net)), won, lost, net * won, net * lost, net, earned, earned * earned, down * down], axis=1
     )
-    return _intervals(rows, _mean_difference).get("difference")
-
-
-def _mean_difference(sums: Floats) -> dict[str, Floats]:
-    return {"difference": _quotient(sums[:, 3], sums[:, 2]) - _quotient(sums[:, 1], sums[:, 0])}
 
 
 def _by_day(parts: Floats, days: Sequence[Any]) -> Floats:

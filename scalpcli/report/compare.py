@@ -1,18 +1,18 @@
 """Two sets of runs side by side: what differs, and whether the difference is more than chance.
 
-Decides which figures are compared. The difference of a mean has an interval; days that both sets have are drawn
-together, since both saw one market, so that the market's luck falls out of the difference.
+Decides which figures are compared. The difference of a figure of trades has an interval; days that both sets have
+are drawn together, since both saw one market, so that the market's luck falls out of the difference.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-from scalpcli.report.certainty import Interval, difference
+from scalpcli.report.certainty import Interval, Sample, differences
 from scalpcli.report.figures import FIGURES
 from scalpcli.report.load import Results
 from scalpcli.report.section import Head, Section, number
-from scalpcli.report.summary import figures
+from scalpcli.report.summary import figures, returns_of
 from scalpcli.report.view import View
 
 COMPARED: Final = (
@@ -36,12 +36,9 @@ COMPARED: Final = (
 
 
 def compare_view(first: Results, second: Results) -> View:
-    """The answer to `--compare A B`: figures of both, B - A, and its interval where it is a mean."""
+    """The answer to `--compare A B`: figures of both, B - A, and its interval where it is one of trades."""
     values = figures(first), figures(second)
-    intervals = {
-        "win_rate": _difference(first, second, lambda usd: 100.0 * (usd > 0)),
-        "expectancy_usd": _difference(first, second, float),
-    }
+    intervals = differences(_sample(first), _sample(second))
     rows, cells = [], []
     for name in COMPARED:
         left, right = values[0][name], values[1][name]
@@ -84,12 +81,9 @@ def compare_view(first: Results, second: Results) -> View:
     return View("comparison", [section], rows, {"a": _named(first), "b": _named(second)}, heading)
 
 
-def _difference(first: Results, second: Results, worth: Any) -> Interval | None:
-    sides = [
-        ([worth(usd) for usd in results.trades["net_pnl_usd"]], results.trades["session"].to_list())
-        for results in (first, second)
-    ]
-    return difference(sides[0], sides[1])
+def _sample(results: Results) -> Sample:
+    trades = results.trades
+    return Sample(trades["net_pnl_usd"].to_list(), returns_of(trades), trades["session"].to_list())
 
 
 def _verdict(interval: Interval | None) -> str:

@@ -63,7 +63,7 @@ def figures(results: Results, trials: int = 0) -> dict[str, float | None]:
 def bounds(results: Results) -> dict[str, float | None]:
     """Ends of the intervals of `figures.INTERVALS`, by the names of `figures.BOUNDS`; `None` where unknown."""
     trades = results.trades
-    found = trade_intervals(trades["net_pnl_usd"].to_list(), _returns(trades), trades["session"].to_list())
+    found = trade_intervals(trades["net_pnl_usd"].to_list(), returns_of(trades), trades["session"].to_list())
     found |= day_intervals(day_returns(results))
     return {
         f"{name}_{side}": getattr(found[name], side) if name in found else None
@@ -72,7 +72,7 @@ def bounds(results: Results) -> dict[str, float | None]:
     }
 
 
-def _returns(trades: pl.DataFrame) -> list[float]:
+def returns_of(trades: pl.DataFrame) -> list[float]:
     """Net of each trade over the equity its session started at."""
     return [usd / equity for usd, equity in trades.select("net_pnl_usd", "starting_equity_usd").iter_rows()]
 
@@ -83,11 +83,11 @@ def sharpe_figures(results: Results, trials: int) -> dict[str, float | None]:
     Settings are told apart by their digest. With one digest only, the Sharpe ratios that other settings would
     have shown are unknown, and their variance is taken as what chance alone gives an estimate: 1 / (trades - 1).
     """
-    returns = _returns(results.trades)
+    returns = returns_of(results.trades)
     sharpe, shape = statistics.sharpe(returns), statistics.moments(returns)
     tried: dict[str, list[float]] = {}
     for key, part in results.trades.group_by("config", maintain_order=True):
-        tried[str(key[0])] = _returns(part)
+        tried[str(key[0])] = returns_of(part)
     number = max(len({run.manifest["config_digest"] for run in results.runs}), trials, 1)
     found: dict[str, float | None] = {"trials": number, "psr_trades": None, "dsr_trades": None}
     if sharpe is None or shape is None:
@@ -143,7 +143,7 @@ def _trade_figures(trades: pl.DataFrame) -> dict[str, float | None]:
     """Figures of the trades' net, and of how long they were held."""
     in_order = trades.sort("closed_ns", maintain_order=True)
     net = in_order["net_pnl_usd"].to_list()
-    returns = _returns(in_order)
+    returns = returns_of(in_order)
     won = [usd for usd in net if usd > 0]
     lost = [usd for usd in net if usd < 0]
     held = trades["held_s"].to_list()

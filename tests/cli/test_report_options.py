@@ -134,11 +134,11 @@ figure                      A         B     B - A     95 % interval
 sessions                   12        12         0
 trades                     12        12         0
 win rate, %              50.0      50.0       0.0
-R:R                      1.05      2.12      1.07
-profit factor            1.05      2.12      1.07
+R:R                      1.05      2.12      1.07      1.04 to 1.10  differs
+profit factor            1.05      2.12      1.07      0.21 to 5.41  differs
 mean of a trade, USD     7.50    107.50    100.00  100.00 to 100.00  differs
 net P&L, USD            90.00  1,290.00  1,200.00
-Sharpe of trades         0.02      0.34      0.32
+Sharpe of trades         0.02      0.34      0.32      0.32 to 0.32  differs
 Sharpe of days           0.38      5.45      5.07
 drawdown, worst day, %   0.30      0.20     -0.10
 drawdown, overall, %     0.30      0.20     -0.10

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from scalpcli.model import statistics
-from scalpcli.report.certainty import UNITS_MIN, day_intervals, difference, trade_intervals
+from scalpcli.report.certainty import UNITS_MIN, Sample, day_intervals, differences, trade_intervals
 from scalpcli.report.figures import BOUNDS, INTERVALS, TARGETS, TRADES_MIN, verdict
 from scalpcli.report.load import load
 from scalpcli.report.reliability import reliability
@@ -126,13 +126,31 @@ def test_a_difference_of_the_same_days_is_drawn_day_by_day():
     first = random.normal(0.0, 500.0, 30)
     days = list(range(30))
 
-    paired = difference((first, days), (first + 10.0 + random.normal(0, 1, 30), days))
-    alone = difference((first, days), (first + 10.0, [day + 100 for day in days]))
+    second = first + 10.0 + random.normal(0, 1, 30)
 
-    assert paired is not None
-    assert 9.0 < paired.low < paired.high < 11.0
-    assert alone is not None
-    assert alone.low < -100.0
+    paired = differences(Sample(first, first, days), Sample(second, second, days))
+    alone = differences(Sample(first, first, days), Sample(second, second, [day + 100 for day in days]))
+
+    assert 9.0 < paired["expectancy_usd"].low < paired["expectancy_usd"].high < 11.0
+    assert alone["expectancy_usd"].low < -100.0
+
+
+def test_every_figure_of_trades_has_a_difference():
+    """Of two samples of one market: the ratios too, and none is told from chance."""
+    random = np.random.default_rng(6)
+    one, other = random.normal(5.0, 100.0, 40), random.normal(5.0, 100.0, 40)
+
+    found = differences(Sample(one, one / 1e5, [0] * 40), Sample(other, other / 1e5, [0] * 40))
+
+    assert found.keys() == trade_intervals(one, one / 1e5, [0] * 40).keys()
+    assert all(interval.low < 0 < interval.high for interval in found.values())
+
+
+def test_too_few_trades_have_no_difference():
+    """Nine on one side."""
+    sample = Sample([1.0, -1.0] * 10, [0.1, -0.1] * 10, [0] * 20)
+
+    assert differences(sample, Sample([1.0] * 9, [0.1] * 9, [0] * 9)) == {}
 
 
 def test_deflated_sharpe_of_the_published_example():
