@@ -18,8 +18,10 @@ import pytest
 from typer.testing import CliRunner
 
 from scalpcli.cli import app
+from scalpcli.errors import DataError
 from scalpcli.runtime.clock import MarketClock
 from scalpcli.runtime.lock import read_owner
+from scalpcli.runtime.segment_read import SegmentReader
 from scalpcli.runtime.tape import Tape
 from scalpcli.runtime.tape_verify import verify
 from tests.tape_samples import OPEN, SESSION
@@ -72,22 +74,35 @@ def exchange():
     process.communicate()
 
 
+def rows_on_disk(folder: Path) -> int:
+    """Rows of the recordings in progress that can be read: one killed before the first has nothing to seal."""
+    found = 0
+    for recording in folder.glob("TSLA/.*.recording"):
+        with contextlib.suppress(DataError):
+            found += SegmentReader(recording).rows_read
+    return found
+
+
 class Recording:
     """A recorder at work."""
 
     def __init__(self, exchange: str, folder: Path, *flags) -> None:
         self.folder = folder
+        self.rows_before = rows_on_disk(folder)
         self.process = scalpcli("record", "--rehearse", exchange, "--out", folder, "--dte", "0", *flags)
 
     def wait_for_tap(self) -> Recording:
-        """Until it records."""
-        for _ in range(200):
+        """Until rows of its own are on disk."""
+        for _ in range(400):
             owner = read_owner(self.folder / "TSLA", "sip")
-            if owner.tap and owner.pid == self.process.pid and list(self.folder.glob("TSLA/.*.recording/*.log")):
+            if owner.tap and owner.pid == self.process.pid and self._has_rows():
                 return self
             assert self.process.poll() is None, self.process.communicate()
             time.sleep(0.05)
         raise AssertionError("the recorder did not begin")
+
+    def _has_rows(self) -> bool:
+        return rows_on_disk(self.folder) > self.rows_before
 
     def end(self, number: int = signal.SIGTERM) -> tuple[int, dict, str]:
         """Exit code, summary and words."""
