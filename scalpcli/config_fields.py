@@ -12,7 +12,8 @@ import typing
 from dataclasses import dataclass
 from typing import Any, Final
 
-from scalpcli.model.params import Bounds, Params, bounds_of
+from scalpcli.model.params import Params
+from scalpcli.model.setting import Bounds, bounds_of
 
 ENVIRONMENT_PREFIX: Final = "SCALPCLI__"
 """`SCALPCLI__SCALP__STOP_LOSS_PCT` is `stop_loss_pct` of `[scalp]`."""

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from scalpcli.model.order import ReplyKind
+
 PREVIOUS_LEVELS: Final = "previous_levels"
 """Body: `session` (ISO day), `high_e4`, `low_e4`, `close_e4`: regular session, range and last prints."""
 VOLUME_PROFILE: Final = "volume_profile"
@@ -26,10 +28,34 @@ OPERATOR: Final = "operator"
 GAP_CAUSE: Final = "gap_cause"
 """Body: `cause`, free text for the gap row that follows."""
 
+BROKER: Final = "broker"
+"""Body: one `model.order.Reply` of the real broker: `reply` (a `ReplyKind`), `order_id`, `ts_market_ns`, and where they
+say something `quantity`, `price_e4` and `reason`. Repetitions are left out before it becomes a row."""
+RECONCILE: Final = "reconcile"
+"""Body: `symbol`, `held` (contracts we believe we hold), `broker` (contracts the broker says), `action` (one of
+`RECONCILE_ACTIONS`), `price_e4` (what was paid or got for the difference, 0 = not known), `reason`."""
+LIVE: Final = "live"
+"""Body: `phase` (one of `LIVE_PHASES`), `reason`. Entries are made between `begins` and `pauses` only."""
+
+RECONCILE_ACTIONS: Final = ("adopt", "stop", "clear")
+"""adopt = the broker's position is ours now; stop = entries end; clear = an earlier difference is gone."""
+LIVE_PHASES: Final = ("begins", "pauses")
+
 COMMANDS: Final = ("stop", "flatten", "kill", "arm")
 """What an operator may command."""
 
-NOTE_KINDS: Final = (PREVIOUS_LEVELS, VOLUME_PROFILE, GREEKS, OPEN_INTEREST, RUN, OPERATOR, GAP_CAUSE)
+NOTE_KINDS: Final = (
+    PREVIOUS_LEVELS,
+    VOLUME_PROFILE,
+    GREEKS,
+    OPEN_INTEREST,
+    RUN,
+    OPERATOR,
+    GAP_CAUSE,
+    BROKER,
+    RECONCILE,
+    LIVE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,5 +123,18 @@ _RULES: Final[dict[str, tuple[tuple[str, Callable[[Any], bool], str], ...]]] = {
     OPEN_INTEREST: (("contracts", _is_interest, "an object of symbols with whole numbers from 0"),),
     RUN: (("nonce", lambda value: isinstance(value, str), "text"),),
     OPERATOR: (("command", lambda value: value in COMMANDS, f"one of {', '.join(COMMANDS)}"),),
+    BROKER: (
+        ("reply", lambda value: value in set(ReplyKind), f"one of {', '.join(ReplyKind)}"),
+        ("order_id", lambda value: isinstance(value, str), "text"),
+        ("ts_market_ns", lambda value: type(value) is int, "a whole number"),
+    ),
+    RECONCILE: (
+        ("symbol", lambda value: isinstance(value, str), "text"),
+        ("held", lambda value: type(value) is int, "a whole number"),
+        ("broker", lambda value: type(value) is int, "a whole number"),
+        ("action", lambda value: value in RECONCILE_ACTIONS, f"one of {', '.join(RECONCILE_ACTIONS)}"),
+        ("price_e4", _is_count, "a whole number from 0"),
+    ),
+    LIVE: (("phase", lambda value: value in LIVE_PHASES, f"one of {', '.join(LIVE_PHASES)}"),),
 }
 """What the engine reads of each kind's body: name, rule, the rule in words."""

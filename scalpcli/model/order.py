@@ -21,6 +21,10 @@ class Leg(StrEnum):
 
     ENTRY = "entry"
     EXIT = "exit"
+    PROTECT = "protect"
+    """A resting stop at the broker, for the case that we and our machine are gone."""
+    GUARD = "guard"
+    """Sent by the guard, when the engine does not answer."""
 
 
 class ReplyKind(StrEnum):
@@ -31,6 +35,8 @@ class ReplyKind(StrEnum):
     CANCELLED = "cancelled"
     EXPIRED = "expired"
     REJECTED = "rejected"
+    UNKNOWN = "unknown"
+    """The broker did not say whether it has the order; it counts as working until it does."""
 
 
 TERMINAL_REPLIES = frozenset({ReplyKind.CANCELLED, ReplyKind.EXPIRED, ReplyKind.REJECTED})
@@ -66,3 +72,10 @@ class CancelRequest:
     """A wish to take an order back; it may come too late."""
 
     order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DoNotExercise:
+    """A wish that contracts still held expire rather than become shares: the last rung of getting out."""
+
+    symbol: str

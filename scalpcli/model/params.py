@@ -10,38 +10,10 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """What a setting may be; `None` is no limit."""
-
-    help: str
-    ge: float | None = None
-    le: float | None = None
-    gt: float | None = None
-    choices: tuple[str, ...] = ()
-
-
-def setting(
-    default: Any,
-    help: str,  # noqa: A002 - the word users know from `--help`
-    *,
-    ge: float | None = None,
-    le: float | None = None,
-    gt: float | None = None,
-    choices: tuple[str, ...] = (),
-) -> Any:
-    """A dataclass field that carries its meaning and its bounds."""
-    metadata = {"bounds": Bounds(help, ge, le, gt, choices)}
-    return dataclasses.field(default=default, metadata=metadata)
-
-
-def bounds_of(field: dataclasses.Field[Any]) -> Bounds:
-    """The meaning and the bounds of a field made by `setting`."""
-    bounds: Bounds = field.metadata["bounds"]
-    return bounds
+from scalpcli.model.live_params import LiveParams
+from scalpcli.model.setting import setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,6 +353,7 @@ class Params:
     replay: ReplayParams = dataclasses.field(default_factory=ReplayParams)
     alpaca: AlpacaParams = dataclasses.field(default_factory=AlpacaParams)
     record: RecordParams = dataclasses.field(default_factory=RecordParams)
+    live: LiveParams = dataclasses.field(default_factory=LiveParams)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from scalpcli.errors import UsageError
-from scalpcli.model.params import Bounds, Params, bounds_of
+from scalpcli.model.params import Params
+from scalpcli.model.setting import Bounds, bounds_of
 
 SECTIONS: Final = ("scalp", "gates", "selection", "exits", "risk")
 """What a trader may choose; what the market and the broker do is no choice."""
