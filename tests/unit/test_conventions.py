@@ -261,6 +261,7 @@ OWNERS = {
     "replay": {"replay"},
     "alpaca": {"alpaca", "params", "_params"},
     "record": {"record", "params", "_params"},
+    "live": {"live", "params", "_params"},
 }
 """Section -> what a value of it is called where it is read."""
 OPENED_BY_CONFIG = {("gates", "blackout_file")}
