@@ -15,10 +15,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import shutil
-import stat
-import tempfile
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +25,7 @@ import zstandard
 from scalpcli.errors import DataError, UpstreamUnavailable
 from scalpcli.model.block import Block
 from scalpcli.model.row import COLD, COLUMNS
+from scalpcli.runtime import socket_folder
 from scalpcli.runtime.segment_format import (
     BEGIN,
     END,
@@ -42,6 +40,7 @@ from scalpcli.runtime.segment_format import (
     unpack_header,
     unpack_rows,
 )
+from scalpcli.runtime.socket_folder import RUNTIME_VARIABLE, make_folder, protect, runtime_folder
 
 WAITING_BYTES_MAX: Final = 8 << 20
 """Bytes one reader may be behind."""
@@ -50,8 +49,7 @@ _FRAME_BYTES_MAX: Final = 64 << 20
 _PROCESS: Final = 1
 # The level is low: rows cross one machine once, and the event loop packs them.
 _LEVEL: Final = 1
-_FOLDER_PREFIX: Final = "scalpcli-tap-"
-_RUNTIME_VARIABLE: Final = "XDG_RUNTIME_DIR"
+_KIND: Final = "tap"
 
 
 class Tap:
@@ -99,14 +97,14 @@ class Tap:
             DataError: no folder for the socket can be made.
         """
         try:
-            self._folder = Path(tempfile.mkdtemp(prefix=_FOLDER_PREFIX, dir=_runtime_folder()))
+            self._folder = make_folder(_KIND)
             self._server = await asyncio.start_unix_server(self._serve, self.path)
-            _protect(Path(self.path))
+            protect(Path(self.path))
         except OSError as error:
             raise DataError(
                 f"the tap cannot listen: {(error.strerror or str(error)).lower()}",
-                place=f"`{self._folder or _runtime_folder()}`",
-                hint=f"set {_RUNTIME_VARIABLE} to a short path of a folder of your own",
+                place=f"`{self._folder or runtime_folder()}`",
+                hint=f"set {RUNTIME_VARIABLE} to a short path of a folder of your own",
             ) from None
 
     async def close(self) -> None:
@@ -265,16 +263,4 @@ class TapReader:
 
 def remove_leftover(path: str) -> None:
     """Remove the socket that a killed recorder left, and its folder."""
-    folder = Path(path).parent
-    if folder.name.startswith(_FOLDER_PREFIX):
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _protect(path: Path) -> None:
-    path.chmod(stat.S_IRUSR | stat.S_IWUSR)
-
-
-def _runtime_folder() -> str:
-    """The user's folder for sockets, or the one for temporary files: a folder of our own is made in it."""
-    folder = os.environ.get(_RUNTIME_VARIABLE, "")
-    return folder if folder and os.access(folder, os.W_OK) else tempfile.gettempdir()
+    socket_folder.remove_leftover(path, _KIND)
