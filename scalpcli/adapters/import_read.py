@@ -95,14 +95,14 @@ def open_source(role: Role, path: Path, maps: Maps) -> SourceFile:
     Raises:
         DataError: absent, damaged, of an unknown format, or without a column that is needed.
     """
+    if not path.is_file():
+        raise DataError("the file does not exist", place=f"`{path}`", hint=f"check the path given to {role.flag}")
     if not path.name.lower().endswith(_FORMATS):
         raise DataError(
             f"{role.flag} takes Parquet or CSV, found `{path.name}`",
             place=f"`{path}`",
             hint="name the file with the ending .parquet or .csv",
         )
-    if not path.is_file():
-        raise DataError("the file does not exist", place=f"`{path}`", hint=f"check the path given to {role.flag}")
     try:
         frame = _scan(path)
         schema = frame.collect_schema()

@@ -136,7 +136,7 @@ def _print_verdict(result: dict[str, Any]) -> None:
 
 def list_(out: Out = _FOLDER, form: FormatOption = Format.TABLE, json: Json = False, verbose: Verbose = False) -> None:
     """List searches, the oldest first."""
-    from scalpcli.cli.output import emit
+    from scalpcli.cli.output import Column, emit
     from scalpcli.optimize.store import find_searches
 
     del verbose
@@ -152,7 +152,8 @@ def list_(out: Out = _FOLDER, form: FormatOption = Format.TABLE, json: Json = Fa
         }
         verdict = result["verdict"] if result else {}
         rows.append(row | {name: verdict.get(name) for name in ("trials", "net_pnl_usd", "dsr", "pbo")})
-    emit(rows, chosen_format(form, json))
+    columns = [Column("search", whole=True), *map(Column, list(rows[0])[1:])] if rows else []
+    emit(rows, chosen_format(form, json), columns=columns)
 
 
 def show(

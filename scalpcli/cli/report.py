@@ -64,7 +64,10 @@ def report(
         ),
     ] = None,
     timerange: Annotated[
-        str, typer.Option("--timerange", metavar="DAYS", help="Only these sessions, like 2026-11-01..2026-11-30")
+        str,
+        typer.Option(
+            "--timerange", metavar="DAYS", help="Only these sessions, like 2026-11-20 or 2026-11-01..2026-11-30"
+        ),
     ] = "",
     trades: Annotated[bool, typer.Option("--trades", help="List the trades instead of the report")] = False,
     group_by: Annotated[GroupKey | None, typer.Option("--group-by", help="Pool the trades by this")] = None,

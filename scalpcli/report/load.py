@@ -169,7 +169,7 @@ def load(paths: Iterable[Path], days: Days | None = None) -> Results:
         runs = [run for run in runs if any(days.holds(head["session"]) for head in run.manifest["sessions"])]
         if not runs:
             raise DataError(
-                f"no run has a session from {days.first} to {days.last}",
+                f"no run has a session {days.words}",
                 place="`--timerange`",
                 hint="`scalpcli report RUN…` without it shows which sessions there are",
             )

@@ -52,10 +52,19 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Days:
-    """A range of days, ISO, both ends in it."""
+    """A range of days, ISO, both ends in it; an end that was left open is the calendar's."""
 
     first: str
     last: str
+
+    @property
+    def words(self) -> str:
+        """The range as people say it."""
+        if self.first == self.last:
+            return f"on {self.first}"
+        begin = f"from {self.first}" if self.first != str(dt.date.min) else ""
+        end = f"to {self.last}" if self.last != str(dt.date.max) else ""
+        return " ".join(filter(None, (begin, end)))
 
     def holds(self, day: str) -> bool:
         """Whether a day, ISO, lies in the range."""
@@ -63,12 +72,13 @@ class Days:
 
 
 def parse_days(text: str) -> Days:
-    """The days of `--timerange`: `2026-11-01..2026-11-30`, `20261101-20261130`, or with an end left open.
+    """The days of `--timerange`: `2026-11-01..2026-11-30`, `20261101-20261130`, one day, or with an end left open.
 
     Raises:
         UsageError: It is no range of days.
     """
-    match = _RANGE.match(text.strip())
+    one = text.strip()
+    match = _RANGE.match(f"{one}..{one}" if _DAY.match(one) else one)
     ends = [match["first"], match["last"]] if match else []
     try:
         days = [dt.date.fromisoformat(end) if end else None for end in ends]
@@ -76,14 +86,15 @@ def parse_days(text: str) -> Days:
         days = []
     if not any(days) or (all(days) and days[0] > days[1]):  # type: ignore[operator]
         raise UsageError(
-            f"`{text:.40}` is no range of days",
+            f"`{text:.40}` is no day and no range of days",
             place="`--timerange`",
-            hint="write 2026-11-01..2026-11-30, 20261101-20261130, or leave one end out: 2026-11-01..",
+            hint="write 2026-11-20, 2026-11-01..2026-11-30, 20261101-20261130, or leave one end out: 2026-11-01..",
         )
     return Days(str(days[0] or dt.date.min), str(days[1] or dt.date.max))
 
 
 _ISO_DAY: Final = r"\d{4}-\d{2}-\d{2}"
+_DAY: Final = re.compile(rf"^(?:{_ISO_DAY}|\d{{8}})$", re.ASCII)
 _RANGE: Final = re.compile(
     rf"^(?P<first>{_ISO_DAY}|\d{{8}}|)(?:\.\.|(?<!-\d\d)-)(?P<last>{_ISO_DAY}|\d{{8}}|)$", re.ASCII
 )

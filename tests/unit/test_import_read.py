@@ -233,10 +233,16 @@ def test_a_truncated_file_is_told(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "found"),
-    [("none.parquet", "the file does not exist"), ("rows.xlsx", "--trades takes Parquet or CSV, found `rows.xlsx`")],
+    [
+        ("none.parquet", "the file does not exist"),
+        ("none", "the file does not exist"),
+        ("rows.xlsx", "--trades takes Parquet or CSV, found `rows.xlsx`"),
+    ],
 )
 def test_an_absent_file_and_an_unknown_format_are_told(tmp_path, name, found):
-    """The path stands in the message."""
+    """The path stands in the message; a path that leads nowhere is not blamed on its ending."""
+    (tmp_path / "rows.xlsx").touch()
+
     with pytest.raises(DataError) as caught:
         open_source(Role.TRADES, tmp_path / name, {})
 

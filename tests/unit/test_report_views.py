@@ -242,11 +242,27 @@ def test_a_damaged_line_of_words_is_named(tmp_path):
         ("2026-11-01..", "2026-11-01", "9999-12-31"),
         ("..20261130", "0001-01-01", "2026-11-30"),
         ("20261101-", "2026-11-01", "9999-12-31"),
+        ("2026-11-20", "2026-11-20", "2026-11-20"),
+        ("20261120", "2026-11-20", "2026-11-20"),
     ],
 )
 def test_ranges_of_days(text, first, last):
-    """Both spellings, either end open."""
+    """Both spellings, either end open, or one day."""
     assert parse_days(text) == Days(first, last)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("2026-11-01..2026-11-30", "from 2026-11-01 to 2026-11-30"),
+        ("2026-11-01..", "from 2026-11-01"),
+        ("..2026-11-30", "to 2026-11-30"),
+        ("2026-11-20", "on 2026-11-20"),
+    ],
+)
+def test_a_range_is_said_as_people_say_it(text, words):
+    """An end that was left open is not the year 9999."""
+    assert parse_days(text).words == words
 
 
 @pytest.mark.parametrize("text", ["", "..", "-", "2026-13-01..", "2026-11-30..2026-11-01", "november"])
