@@ -172,7 +172,7 @@ def test_parity_tells_what_one_run_lacks(tmp_path):
         (["--compare", "one"], "1 are named; two are compared"),
         (["--trades", "--fees"], "2 views are asked for: --trades, --fees"),
         (["--trades", "--null", "5"], "2 views are asked for: --trades, --null"),
-        (["--timerange", "soon"], "`soon` is no range of days"),
+        (["--timerange", "soon"], "`soon` is no day and no range of days"),
         (["trade"], "a trade has one number"),
         (["tag", "runs"], "a tag takes a run, a trade and words"),
     ],
