@@ -1,0 +1,220 @@
+"""Rows of a live run, from its sealed tape or from the recording that a crash left.
+
+Decides which of the two is read, and what of it the comparison with the simulated broker needs beside the rows:
+when entries were made at all, and the quotes that stood when live orders filled. Leaves playing them to `against.py`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scalpcli.errors import DataError
+from scalpcli.model.block import Block
+from scalpcli.model.instrument import Instrument
+from scalpcli.model.note import LIVE, Note
+from scalpcli.model.row import COLD, OPTION_QUOTE, RowBatch
+from scalpcli.model.session import Session
+from scalpcli.runtime.recording import symbol_folder
+from scalpcli.runtime.seal import recording_folder
+from scalpcli.runtime.segment_file import list_segments
+from scalpcli.runtime.segment_read import SegmentReader
+from scalpcli.runtime.tape import Tape
+
+TAPE_FOLDER: Final = "tape"
+"""Where a live run keeps what it recorded, in its own folder."""
+
+
+@dataclass(slots=True)
+class RunTape:
+    """What a live run recorded, to be folded once.
+
+    Attributes:
+        place: The tape's or the recording's folder.
+        instruments: By `instrument_id`, the underlying first.
+        is_sealed: Whether it is a tape; otherwise what a process left that did not end in order.
+        is_synthetic: Whether the rows were made up.
+        processes: Processes that wrote it: more than one after a restart.
+        damage: What of it cannot be read, in words.
+        rows: Rows handed out so far.
+        last_ns: Receive time of the last of them.
+    """
+
+    place: Path
+    instruments: tuple[Instrument, ...]
+    is_sealed: bool
+    is_synthetic: bool
+    processes: int
+    damage: tuple[str, ...]
+    source: Tape | SegmentReader
+    rows: int = 0
+    last_ns: int = 0
+    _notes: deque[Note] = field(default_factory=deque)
+
+    def batches(self, rows_max: int) -> Iterator[RowBatch]:
+        """The rows in order.
+
+        Args:
+            rows_max: Rows of a batch of a tape; a recording comes in the frames it was written in.
+
+        Raises:
+            DataError: they cannot be read.
+        """
+        if isinstance(self.source, Tape):
+            self._notes.extend(self.source.notes())
+        for columns in self._columns(rows_max):
+            batch = RowBatch.from_columns(dict(columns))
+            if len(batch.ts_recv_ns):
+                self.rows += len(batch.ts_recv_ns)
+                self.last_ns = int(batch.ts_recv_ns[-1])
+                yield batch
+
+    def notes(self) -> Iterator[Note]:
+        """Cold rows, each once its marker was handed out by `batches`."""
+        while self._notes:
+            yield self._notes.popleft()
+
+    def _columns(self, rows_max: int) -> Iterator[Mapping[str, NDArray[Any]]]:
+        if isinstance(self.source, Tape):
+            yield from self.source.batches(rows_max)
+            return
+        seq = 0
+        for item in self.source.blocks():
+            if isinstance(item, Block):
+                times = item.columns["ts_recv_ns"][item.columns["kind"] == COLD]
+                for time_ns, (kind, body) in zip(times, item.notes, strict=True):
+                    self._notes.append(Note(seq, int(time_ns), kind, body))
+                    seq += 1
+                yield item.columns
+
+
+def open_tape(folder: Path, symbol: str, session: Session) -> RunTape:
+    """The tape of a live run, or its unsealed recording.
+
+    Args:
+        folder: The run.
+        symbol: Its underlying.
+        session: Its session.
+
+    Raises:
+        DataError: there is neither, or it cannot be read.
+    """
+    root = folder / TAPE_FOLDER
+    recording = recording_folder(root, symbol, session.date)
+    if recording.is_dir() and list_segments(recording):
+        # Beside a tape that was sealed early, the recording is the longer one.
+        return _recorded(recording, symbol)
+    path = symbol_folder(root, symbol) / session.date.isoformat()
+    if not path.exists():
+        raise DataError(
+            "the run has no tape",
+            place=f"`{path}`",
+            hint="a live run records its own; restore the folder `tape` of the run from a copy",
+        )
+    tape = Tape.open(path)
+    found = tape.manifest.source
+    lost = [f"{found[name]} rows {words}" for name, words in _LOST.items() if found.get(name)]
+    restarts = found.get("restarts", 0)
+    return RunTape(
+        tape.path,
+        tape.instruments,
+        is_sealed=True,
+        is_synthetic=tape.manifest.synthetic,
+        processes=1 + (restarts if isinstance(restarts, int) else 0),
+        damage=tuple(lost),
+        source=tape,
+    )
+
+
+_LOST: Final = {"rows_lost": "were lost", "rows_left_out": "were left out when it was sealed"}
+
+
+def _recorded(recording: Path, symbol: str) -> RunTape:
+    reader = SegmentReader(recording)
+    known = reader.continuation().instruments
+    return RunTape(
+        recording,
+        (Instrument(0, symbol), *known),
+        is_sealed=False,
+        is_synthetic=bool(reader.header.get("synthetic", False)),
+        processes=max(1, reader.processes),
+        damage=tuple(f"{each.found} (`{each.file}`, byte {each.offset})" for each in reader.damage),
+        source=reader,
+    )
+
+
+@dataclass(slots=True)
+class Windows:
+    """Follows the `live` notes of a tape: between which times entries were made.
+
+    Attributes:
+        idle: From and until when none were, UTC nanoseconds; the first one begins before every row.
+    """
+
+    idle: list[tuple[int, int]] = field(default_factory=list)
+    _since_ns: int | None = 0
+
+    def take(self, note: Note) -> None:
+        """Follow one note; those of other kinds change nothing."""
+        if note.kind != LIVE:
+            return
+        if note.body["phase"] == "begins" and self._since_ns is not None:
+            self.idle.append((self._since_ns, note.ts_recv_ns))
+            self._since_ns = None
+        elif note.body["phase"] == "pauses" and self._since_ns is None:
+            self._since_ns = note.ts_recv_ns
+
+    def close(self, end_ns: int) -> None:
+        """Let the last window end."""
+        if self._since_ns is not None:
+            self.idle.append((self._since_ns, end_ns))
+            self._since_ns = None
+
+
+class QuotesOf:
+    """Keeps the quotes of some contracts while their rows pass, to be asked afterwards.
+
+    Args:
+        instrument_ids: Whose quotes are kept; a few contracts of a session, so a few hundred thousand rows at most.
+    """
+
+    def __init__(self, instrument_ids: set[int]) -> None:
+        self._wanted = np.array(sorted(instrument_ids), np.int64)
+        self._parts: list[tuple[NDArray[Any], ...]] = []
+        self._sorted: dict[int, tuple[NDArray[Any], ...]] | None = None
+
+    def take(self, batch: RowBatch) -> None:
+        """Keep what a batch holds of them."""
+        is_wanted = (batch.kind == OPTION_QUOTE) & np.isin(batch.instrument_id, self._wanted)
+        if is_wanted.any():
+            columns = (batch.instrument_id, batch.ts_event_ns, batch.price_e4, batch.ask_e4)
+            self._parts.append(tuple(column[is_wanted] for column in columns))
+
+    def at(self, instrument_id: int, market_ns: int) -> tuple[int, int] | None:
+        """Bid and ask that stood at a time of the market's own clock, 1/10000 USD; nothing where none had come."""
+        if self._sorted is None:
+            self._sorted = self._by_instrument()
+        if instrument_id not in self._sorted:
+            return None
+        times, bids, asks = self._sorted[instrument_id]
+        place = int(np.searchsorted(times, market_ns, side="right")) - 1
+        return None if place < 0 else (int(bids[place]), int(asks[place]))
+
+    def _by_instrument(self) -> dict[int, tuple[NDArray[Any], ...]]:
+        if not self._parts:
+            return {}
+        numbers, times, bids, asks = (np.concatenate(column) for column in zip(*self._parts, strict=True))
+        found: dict[int, tuple[NDArray[Any], ...]] = {}
+        for instrument_id in self._wanted:
+            own = np.flatnonzero(numbers == instrument_id)
+            if len(own):
+                # The market's own order; of one time, the last that came stands.
+                own = own[np.argsort(times[own], kind="stable")]
+                found[int(instrument_id)] = (times[own], bids[own], asks[own])
+        return found
