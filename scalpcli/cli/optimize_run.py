@@ -72,7 +72,7 @@ def _searched(
             search = Search(plan, folder, Ledger(folder.path.parent / LEDGER), executor, advance)
             return search.run(), search
     except KeyboardInterrupt:
-        say(f"go on with `scalpcli optimize --resume {folder.path}`", quiet=quiet)
+        say(f"go on with `scalpcli optimize run --resume {folder.path}`", quiet=quiet)
         raise
     finally:
         executor.close()

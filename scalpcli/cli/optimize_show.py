@@ -63,7 +63,7 @@ def _result(folder: SearchFolder) -> dict[str, Any]:
     folder.plan()
     result = folder.result()
     if result is None:
-        hint = f"go on with `scalpcli optimize --resume {folder.path}`"
+        hint = f"go on with `scalpcli optimize run --resume {folder.path}`"
         raise DataError("this search is not done", place=f"`{folder.path}`", hint=hint)
     return result
 
@@ -152,7 +152,17 @@ def list_(out: Out = _FOLDER, form: FormatOption = Format.TABLE, json: Json = Fa
         }
         verdict = result["verdict"] if result else {}
         rows.append(row | {name: verdict.get(name) for name in ("trials", "net_pnl_usd", "dsr", "pbo")})
-    columns = [Column("search", whole=True), *map(Column, list(rows[0])[1:])] if rows else []
+    # What fits into 80 columns; the other formats print all of it.
+    columns = [
+        Column("search", whole=True),
+        Column("method", whole=True),
+        Column("sessions"),
+        Column("done", whole=True),
+        Column("trials"),
+        Column("net_pnl_usd", title="net USD", digits=0),
+        Column("dsr", digits=2),
+        Column("pbo", digits=2),
+    ]
     emit(rows, chosen_format(form, json), columns=columns)
 
 

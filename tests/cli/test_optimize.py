@@ -107,6 +107,15 @@ def test_the_ledger_counts_across_searches(tapes, tmp_path):
     assert len(json.loads(run("optimize", "list", "--out", tmp_path, "--json").stdout)) == 3
 
 
+def test_a_list_of_searches_has_a_line_each(tapes, tmp_path):
+    """A name that is typed again is not folded, at the 80 columns of a pipe either."""
+    search(tapes, tmp_path, "-q")
+
+    _, _, line = run("optimize", "list", "--out", tmp_path).stdout.splitlines()
+
+    assert line.split()[0] == next(path.name for path in tmp_path.iterdir() if path.is_dir())
+
+
 def test_opening_the_holdout_is_logged(tapes, tmp_path):
     """Each opening counts, and the verdict says how many there were."""
     search(tapes, tmp_path, "--holdout", "25%", "-q")
