@@ -50,12 +50,14 @@ class Loaded:
         origin: `section.name` -> file and line, `environment`, `-p`, the flag, or `default`.
         blackouts: Windows of `gates.blackout_file`, by start.
         folders: Folder of the file that set a value; relative paths in it are relative to that folder.
+        files: The file on disk that set a value; nothing where the environment, a flag or a pipe did.
     """
 
     params: Params
     origin: dict[str, str]
     blackouts: list[Blackout] = field(default_factory=list)
     folders: dict[str, Path] = field(default_factory=dict)
+    files: dict[str, Path] = field(default_factory=dict)
 
     def path(self, key: str) -> Path | None:
         """The file that a setting names, relative to the settings file that named it; `None` when empty."""
@@ -153,10 +155,12 @@ def _is_plain_text(layer: Layer) -> bool:
 def _located(params: Params, layers: Sequence[Layer]) -> Loaded:
     origin = dict.fromkeys(settings(), "default")
     folders: dict[str, Path] = {}
+    files: dict[str, Path | None] = {}
     for layer in layers:
         origin.update(layer.origins)
         folders.update(dict.fromkeys(layer.origins, layer.folder or Path()))
-    return Loaded(params, origin, [], folders)
+        files.update(dict.fromkeys(layer.origins, layer.file))
+    return Loaded(params, origin, [], folders, {key: file for key, file in files.items() if file is not None})
 
 
 def _raise_all(problems: Sequence[ConfigError]) -> None:

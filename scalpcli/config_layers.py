@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from scalpcli import config_messages as messages
 from scalpcli.config_fields import ENVIRONMENT_PREFIX, settings
-from scalpcli.config_toml import read_toml
+from scalpcli.config_toml import STDIN, read_toml
 from scalpcli.errors import ConfigError
 
 _KEY_PARTS: Final = 2
@@ -52,6 +52,7 @@ class Layer:
         problems: What could not even become a value.
         folder: What relative paths in its values are relative to; `None` is the working folder.
         flags: Dotted key -> name of the flag, for hints.
+        file: The file on disk it was read from; none for anything else, standard input and pipes too.
     """
 
     source: Source
@@ -61,6 +62,7 @@ class Layer:
     problems: list[ConfigError] = field(default_factory=list)
     folder: Path | None = None
     flags: dict[str, str] = field(default_factory=dict)
+    file: Path | None = None
 
     def place(self, key: str) -> str:
         """Where `key`, or else its section, stands."""
@@ -94,7 +96,8 @@ def file_layer(source: str) -> Layer:
         ConfigError: The file cannot be read or is not TOML.
     """
     file = read_toml(source, place=f"flag `-c {source}`")
-    layer = Layer(Source.FILE, values=file.data, folder=file.folder)
+    on_disk = Path(source) if source != STDIN and Path(source).is_file() else None
+    layer = Layer(Source.FILE, values=file.data, folder=file.folder, file=on_disk)
     for section, table in file.data.items():
         layer.places[section] = file.place(section)
         for name in table if isinstance(table, dict) else ():
