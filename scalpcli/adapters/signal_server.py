@@ -17,6 +17,7 @@ import json
 import logging
 from collections import deque
 from collections.abc import Collection, Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
@@ -85,6 +86,7 @@ class SignalServer:
         self._clients: set[ServerConnection] = set()
         self._known: set[ServerConnection] = set()
         """Clients that brought the token with their request."""
+        self._open_connections: set[ServerConnection] = set()
         self._server: Server | None = None
         self._encode = msgspec.json.Encoder(enc_hook=_plain).encode
 
@@ -110,7 +112,7 @@ class SignalServer:
                 HOST,
                 self._port,
                 process_request=self._check,
-                create_connection=_Stranger,
+                create_connection=partial(_Stranger, self._open_connections),
                 compression=None,
                 max_size=_CLIENT_MESSAGE_BYTES_MAX,
                 max_queue=1,
@@ -228,11 +230,21 @@ class SignalServer:
 class _Stranger(ServerConnection):
     """A connection that is cut at once where too many are open: none may exhaust the trader's descriptors."""
 
+    def __init__(self, open_connections: set[ServerConnection], *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._open_connections = open_connections
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Count, then go on as usual."""
         super().connection_made(transport)
-        if len(self.server.handlers) > _STRANGERS_MAX:
+        self._open_connections.add(self)
+        if len(self._open_connections) > _STRANGERS_MAX:
             self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget it."""
+        self._open_connections.discard(self)
+        super().connection_lost(exc)
 
 
 def _bearer(request: Request) -> list[str]:
