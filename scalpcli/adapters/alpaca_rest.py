@@ -62,11 +62,7 @@ class AlpacaRest:
     def __init__(self, params: AlpacaParams, key: str, secret: str) -> None:
         for name, url in (("trading_url", params.trading_url), ("data_url", params.data_url)):
             check_address(name, url)
-        if not all(text.isascii() and text.isprintable() and " " not in text and text for text in (key, secret)):
-            raise CredentialsError(
-                "a key of Alpaca is empty or holds a character that no key has",
-                hint="copy both keys again, without blanks, quotes or line ends",
-            )
+        check_keys(key, secret)
         self._params = params
         self._keys = (key, secret)
         self._clients: Clients | None = None
@@ -336,6 +332,19 @@ def check_address(name: str, url: str) -> None:
         raise ConfigError(
             f"`alpaca.{name}` is `{url}`: keys would not travel encrypted",
             hint="write an address that begins with https://; http:// is for this machine only",
+        )
+
+
+def check_keys(*keys: str) -> None:
+    """Refuse keys that cannot be ones.
+
+    Raises:
+        CredentialsError: One is empty or holds a character that no key has.
+    """
+    if not all(text.isascii() and text.isprintable() and " " not in text and text for text in keys):
+        raise CredentialsError(
+            "a key of Alpaca is empty or holds a character that no key has",
+            hint="copy both keys again, without blanks, quotes or line ends",
         )
 
 

@@ -44,6 +44,9 @@ class TradeUpdate:
         quantity: Contracts of this execution; 0 where it is none.
         price_e4: Price of this execution, 1/10000 USD; 0 where it is none.
         position_quantity: Contracts held after it; none where it is not said.
+        kind: `limit`, `market`, `stop`, ... of the order.
+        limit_e4: The order's limit, 1/10000 USD; 0 where it has none.
+        filled_sum_e4: Prices of what is filled added up: mean price times contracts, rounded once.
     """
 
     event: str
@@ -60,6 +63,9 @@ class TradeUpdate:
     quantity: int
     price_e4: int
     position_quantity: int | None
+    kind: str = ""
+    limit_e4: int = 0
+    filled_sum_e4: int = 0
 
 
 def decode_update(data: Mapping[str, Any]) -> TradeUpdate:
@@ -86,6 +92,9 @@ def decode_update(data: Mapping[str, Any]) -> TradeUpdate:
             quantity=_quantity(data.get("qty")),
             price_e4=_price_e4(data.get("price")),
             position_quantity=None if position is None else _quantity(position),
+            kind=str(order.get("type") or order.get("order_type") or ""),
+            limit_e4=_price_e4(order.get("limit_price")),
+            filled_sum_e4=_price_e4(order.get("filled_avg_price"), _quantity(order.get("filled_qty"))),
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         raise DataError("an order update cannot be read", hint="ask the account for its orders instead") from None
@@ -99,8 +108,8 @@ def _quantity(value: Any) -> int:
     return round(float(value)) if value else 0
 
 
-def _price_e4(value: Any) -> int:
-    return round(float(value) * E4_PER_USD) if value else 0
+def _price_e4(value: Any, times: int = 1) -> int:
+    return round(float(value) * E4_PER_USD * times) if value else 0
 
 
 class UpdatesEndpoint:

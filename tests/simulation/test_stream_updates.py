@@ -60,6 +60,7 @@ def test_a_fill_is_read_whole():
         quantity=1,
         price_e4=31_000,
         position_quantity=1,
+        filled_sum_e4=31_000,
     )
 
 
