@@ -193,6 +193,7 @@ def test_a_slow_reader_is_dropped_and_the_others_hear_everything():
                 server.publish(message)
                 await quick.recv()
                 heard += 1
+            slow.transport.abort()
             return server.dropped, server.count, heard > 0
 
     assert play(story) == (1, 1, True)
