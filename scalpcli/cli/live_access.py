@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from scalpcli.cli.alpaca_access import Access, access
 from scalpcli.cli.live_mode import Asked, Mode, asked_of, check_flags, decide_mode, hosts_of, needs_account_ends
-from scalpcli.errors import DataError
+from scalpcli.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from scalpcli.config import Loaded
@@ -28,13 +28,13 @@ class ModeFlags:
         is_shadow: `--shadow`.
         is_live: `--live`.
         account_ends: `--account-ends`; empty = not given.
-        rehearse: `--rehearse`; empty = not given.
+        rehearse: `--rehearse`; `None` = not given. An empty address was given by mistake, as by an unset variable.
     """
 
     is_shadow: bool = False
     is_live: bool = False
     account_ends: str = ""
-    rehearse: str = ""
+    rehearse: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +72,16 @@ def reach(
         ScalpcliError: what is asked for contradicts itself, or a lock is closed.
     """
     # What cannot be meant asks nobody, a rehearsal neither.
-    check_flags(is_shadow=flags.is_shadow, is_live=flags.is_live, is_rehearsal=bool(flags.rehearse))
-    found = access(loaded.params, environ, flags.rehearse)
+    check_flags(is_shadow=flags.is_shadow, is_live=flags.is_live, is_rehearsal=flags.rehearse is not None)
+    if flags.rehearse is not None and not flags.rehearse.strip():
+        raise UsageError("`--rehearse` is empty", hint="name the address of `scalpcli exchange`, or leave the flag out")
+    found = access(loaded.params, environ, flags.rehearse or "")
     asked = asked_of(
         loaded,
         is_shadow=flags.is_shadow,
         is_live=flags.is_live,
         account_ends=flags.account_ends,
-        is_rehearsal=bool(flags.rehearse),
+        is_rehearsal=found.is_rehearsal,
         key=found.key,
     )
     return _agreed(found, asked, type_ends)
@@ -119,7 +121,7 @@ def reopen(
         is_shadow=mode is Mode.SHADOW,
         is_live=mode is Mode.LIVE,
         account_ends=account_ends,
-        is_rehearsal=bool(rehearse),
+        is_rehearsal=found.is_rehearsal,
         key=found.key,
     )
     enabled_in = str(facts.get("enabled_in") or "")

@@ -17,7 +17,7 @@ from scalpcli.model.params import AlpacaParams
 
 PACKAGE = Path(scalpcli.__file__).resolve().parent
 LIVE_KEY, PAPER_KEY, OTHER_KEY = (prefix + uuid.uuid4().hex[:18].upper() for prefix in ("AK", "PK", "CK"))
-ENDS = uuid.uuid4().hex[:4].upper()
+ENDS = uuid.uuid4().hex[:3].upper() + "Z"
 OPEN = Asked(
     is_shadow=False,
     is_live=True,
@@ -262,3 +262,10 @@ def test_every_refusal_says_what_to_do():
         with pytest.raises(ScalpcliError) as refused:
             decide_mode(but(OPEN, **closed))
         assert refused.value.hint
+
+
+@pytest.mark.parametrize("flags", [ModeFlags(rehearse=""), ModeFlags(is_shadow=True, rehearse=" ")])
+def test_an_empty_address_of_a_rehearsal_is_refused(flags):
+    """A rehearsal whose shell variable was not set must not become a day at the market."""
+    with pytest.raises(UsageError, match="`--rehearse` is empty"):
+        reach(load(environ={}), flags, environ_of(PAPER_KEY))
