@@ -50,6 +50,13 @@ def replay(
     lookahead_check: Annotated[
         bool, typer.Option("--lookahead-check", help="Exit 5 if a changed future moves a decision")
     ] = False,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN",
+            help="Exit 5 unless this live run's decisions come out of its own tape; settings are the run's",
+        ),
+    ] = None,
     schema: Annotated[bool, typer.Option("--schema", help="Print the journal's JSON schema and leave")] = False,
     form: FormatOption = Format.TABLE,
     json: Json = False,
@@ -64,6 +71,12 @@ def replay(
     del verbose
     if schema:
         _print_schema()
+        return
+    if against is not None:
+        from scalpcli.cli.replay_against import check_alone, prove_run
+
+        check_alone(ctx.params, {each.name: each.default for each in ctx.command.params if each.name})
+        prove_run(against, chosen_format(form, json), quiet=quiet)
         return
     if not tapes:
         raise typer.BadParameter("name at least one tape", ctx=ctx, param_hint="TAPES")

@@ -80,7 +80,7 @@ def check_blessed(path: Path, results: Sequence[SessionResult], *, update: bool)
             raise CheckFailed(
                 f"decision {number + 1} is not the blessed one",
                 place=place,
-                hint=_difference(lines[max(0, number - CONTEXT_LINES) : number], old, new),
+                hint=told_difference(lines[max(0, number - CONTEXT_LINES) : number], old, new),
             )
     return f"{len(lines)} decisions equal the blessed ones in {path}"
 
@@ -101,15 +101,31 @@ def _check_is_decision(line: bytes | None, place: str) -> None:
         )
 
 
-def _difference(before: Sequence[bytes], old: bytes | None, new: bytes | None) -> str:
-    """What came before, the two records, and the fields in which they differ."""
-    shown = [f"  both    {_words(line)}" for line in before]
-    shown += [f"  blessed {_words(old)}", f"  now     {_words(new)}"]
+def told_difference(
+    before: Sequence[bytes],
+    old: bytes | None,
+    new: bytes | None,
+    *,
+    names: tuple[str, str] = ("blessed", "now"),
+    advice: str = "if the change is meant, bless it with --update; the first difference:",
+) -> str:
+    """What came before, the two records, and the fields in which they differ.
+
+    Args:
+        before: Lines that both have.
+        old: The line that was wanted; nothing where none was.
+        new: The line that came; nothing where none did.
+        names: What to call the two.
+        advice: What to do, above all else.
+    """
+    width = max(len("both"), *map(len, names))
+    shown = [f"  {'both':{width}} {_words(line)}" for line in before]
+    shown += [f"  {name:{width}} {_words(line)}" for name, line in zip(names, (old, new), strict=True)]
     if old is not None and new is not None:
         was, now = json.loads(old), json.loads(new)
-        names = [name for name in {**was, **now} if was.get(name) != now.get(name)]
-        shown += [f"  {name}: {was.get(name)} -> {now.get(name)}" for name in names]
-    return "\n".join(["if the change is meant, bless it with --update; the first difference:", *shown])
+        keys = [name for name in {**was, **now} if was.get(name) != now.get(name)]
+        shown += [f"  {name}: {was.get(name)} -> {now.get(name)}" for name in keys]
+    return "\n".join([advice, *shown])
 
 
 def _words(line: bytes | None) -> str:

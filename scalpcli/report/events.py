@@ -7,7 +7,7 @@ session's are held at a time.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -77,30 +77,43 @@ def events_of(results: Results) -> Iterator[tuple[SessionResult, SessionEvents]]
 
 
 def _sessions(path: Path) -> Iterator[SessionEvents]:
+    with path.open("rb") as file:
+        yield from session_events(file, str(path))
+
+
+def session_events(lines: Iterable[bytes], place: str) -> Iterator[SessionEvents]:
+    """The records of every session of a journal.
+
+    Args:
+        lines: Its lines, in order.
+        place: Where they stand, for messages.
+
+    Raises:
+        DataError: a line is no record.
+    """
     events: SessionEvents | None = None
     number = 0
     try:
-        with path.open("rb") as file:
-            for line in file:
-                number += 1
-                record = json.loads(line)
-                kind = record["kind"]
-                if kind == "session":
-                    if events is not None:
-                        yield events
-                    events = SessionEvents()
-                elif events is None:
-                    # A journal that begins otherwise was refused when it was read.
-                    continue
-                elif kind in _EPISODES:
-                    events.episodes.append(record)
-                elif kind == "signal":
-                    events.lives[record["signal"]] = Life(record)
-                elif kind in _OF_A_SIGNAL:
-                    events.lives[record["signal"]].add(record)
+        for line in lines:
+            number += 1
+            record = json.loads(line)
+            kind = record["kind"]
+            if kind == "session":
+                if events is not None:
+                    yield events
+                events = SessionEvents()
+            elif events is None:
+                # A journal that begins otherwise was refused when it was read.
+                continue
+            elif kind in _EPISODES:
+                events.episodes.append(record)
+            elif kind == "signal":
+                events.lives[record["signal"]] = Life(record)
+            elif kind in _OF_A_SIGNAL:
+                events.lives[record["signal"]].add(record)
     except (KeyError, ValueError, TypeError) as error:
         raise DataError(
-            f"a record of the journal is damaged: {error}", place=f"`{path}`, line {number}", hint=AGAIN
+            f"a record of the journal is damaged: {error}", place=f"`{place}`, line {number}", hint=AGAIN
         ) from None
     if events is not None:
         yield events

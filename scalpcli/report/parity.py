@@ -6,6 +6,7 @@ a live run against the replay of its tape, and for two versions of the settings.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from scalpcli.report.events import Life, events_of
@@ -29,21 +30,30 @@ def _signals(results: Results) -> dict[Key, list[Life]]:
     return found
 
 
+def pairs(left: Sequence[Life], right: Sequence[Life]) -> list[tuple[Life | None, Life | None]]:
+    """Signals of one session, side and contract in two plays: what both made, then what the second alone made.
+
+    Each of the first takes the nearest of the second made within `WITHIN_MS` of it.
+    """
+    found: list[tuple[Life | None, Life | None]] = []
+    others = list(right)
+    for life in left:
+        near = [each for each in others if abs(each.signal["ts_ns"] - life.signal["ts_ns"]) <= WITHIN_MS * NS_PER_MS]
+        match = min(near, key=lambda each: abs(each.signal["ts_ns"] - life.signal["ts_ns"]), default=None)
+        if match is not None:
+            others.remove(match)
+        found.append((life, match))
+    return [*found, *((None, life) for life in others)]
+
+
 def parity_view(first: Results, second: Results) -> View:
     """The answer to `--parity`: signals of both, in order, with how far apart they were entered and left."""
     left, right = _signals(first), _signals(second)
-    rows: list[dict[str, Any]] = []
-    for key in sorted(left.keys() | right.keys()):
-        others = list(right.get(key, ()))
-        for life in left.get(key, ()):
-            near = [
-                each for each in others if abs(each.signal["ts_ns"] - life.signal["ts_ns"]) <= WITHIN_MS * NS_PER_MS
-            ]
-            match = min(near, key=lambda each: abs(each.signal["ts_ns"] - life.signal["ts_ns"]), default=None)
-            if match is not None:
-                others.remove(match)
-            rows.append(_row(key, life, match))
-        rows += [_row(key, None, life) for life in others]
+    rows = [
+        _row(key, *pair)
+        for key in sorted(left.keys() | right.keys())
+        for pair in pairs(left.get(key, ()), right.get(key, ()))
+    ]
     both = sum(row["in_a"] and row["in_b"] for row in rows)
     cells = [
         {

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from scalpcli import __version__
 from scalpcli.core.engine import REPLAY, Engine, Setup
 from scalpcli.core.executor import Command
 from scalpcli.core.layout import NEVER_NS
@@ -125,6 +126,7 @@ class Proof:
         idle: From and until when live made no entries, by the notes of its tape.
         quotes: Quotes of the contracts that live bought.
         until_ns: Up to when the rows were folded: the run's end, or what its last line tells.
+        doubts: What differs between the scalpcli that wrote the run and this one, in words.
     """
 
     folder: Path
@@ -136,6 +138,7 @@ class Proof:
     idle: tuple[tuple[int, int], ...]
     quotes: QuotesOf
     until_ns: int
+    doubts: tuple[str, ...] = ()
 
     @property
     def is_whole(self) -> bool:
@@ -163,11 +166,26 @@ def prove(folder: Path, hot: Kernel) -> Proof:
     windows, quotes = Windows(), QuotesOf(_bought(journal.lines, tape))
     # A process that died had decided up to its last line at least, maybe in silence after its last row.
     until_ns = journal.last_ns if facts.ended_ns is None else facts.ended_ns
-    session = _Session(tape, setup_of(facts, tape), hot, until_ns, is_ended=facts.ended_ns is not None)
+    setup = setup_of(facts, tape)
+    session = _Session(tape, setup, hot, until_ns, is_ended=facts.ended_ns is not None)
     played = session.play(lambda _: SilentBroker(), quotes.take, windows.take)
     windows.close(facts.session.close_ns + 1)
     difference = first_difference(journal.lines, played.lines, is_whole=facts.ended_ns is not None)
-    return Proof(folder, facts, journal, tape, played, difference, tuple(windows.idle), quotes, until_ns)
+    return Proof(
+        folder, facts, journal, tape, played, difference, tuple(windows.idle), quotes, until_ns, _doubts(facts, setup)
+    )
+
+
+def _doubts(facts: LiveFacts, setup: Setup) -> tuple[str, ...]:
+    found = []
+    if facts.code_version and facts.code_version != __version__:
+        found.append(f"scalpcli {facts.code_version} wrote the run, this is {__version__}")
+    if setup.config_digest != facts.config_digest:
+        found.append(
+            f"the run's settings have the digest {setup.config_digest[:12]} here, the run says"
+            f" {facts.config_digest[:12]}: another version reads them differently"
+        )
+    return tuple(found)
 
 
 def simulate(proof: Proof, hot: Kernel) -> tuple[Played, tuple[str, ...]]:
@@ -198,8 +216,12 @@ def simulate(proof: Proof, hot: Kernel) -> tuple[Played, tuple[str, ...]]:
             f" {broker_params.report_latency_ms:g} ms instead"
         )
     tape = open_tape(proof.folder, facts.symbol, facts.session)
+    params = facts.params
+    # What a blind feed does has a setting of its own where money is at stake.
+    gaps = "flatten" if params.live.on_stall == "flatten" else "ignore"
     setup = dataclasses.replace(
         setup_of(facts, tape),
+        params=dataclasses.replace(params, replay=dataclasses.replace(params.replay, gaps=gaps)),
         mode=REPLAY,
         blackouts=(*facts.blackouts, *(Blackout(IDLE, *window) for window in proof.idle)),
     )

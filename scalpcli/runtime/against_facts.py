@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from scalpcli import __version__
-from scalpcli.core.engine import config_digest
 from scalpcli.errors import DataError
 from scalpcli.model.params import Blackout, Params
 from scalpcli.model.session import Session, session_of
@@ -51,20 +51,6 @@ class LiveFacts:
     code_version: str
     ended_ns: int | None
 
-    @property
-    def notices(self) -> tuple[str, ...]:
-        """What differs between what wrote the run and what reads it now, in words."""
-        found = []
-        if self.code_version and self.code_version != __version__:
-            found.append(f"scalpcli {self.code_version} wrote the run, this is {__version__}")
-        now = config_digest(self.params, self.blackouts, self.latencies_digest)
-        if now != self.config_digest:
-            found.append(
-                f"the run's settings have another digest here ({now[:12]}, the run says {self.config_digest[:12]}):"
-                " another version reads them differently"
-            )
-        return tuple(found)
-
 
 @dataclass(frozen=True, slots=True)
 class RunJournal:
@@ -79,6 +65,11 @@ class RunJournal:
     path: Path
     lines: tuple[bytes, ...]
     torn: bytes
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the whole lines."""
+        return hashlib.sha256(b"".join(self.lines)).hexdigest()
 
     @property
     def last_ns(self) -> int:

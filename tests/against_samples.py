@@ -1,0 +1,176 @@
+"""Live runs made of a tape without any broker: what the simulated one answers becomes rows, as a live run's do."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from scalpcli import __version__
+from scalpcli.core.engine import Engine, Setup
+from scalpcli.core.layout import NEVER_NS
+from scalpcli.core.market_state import MarketState
+from scalpcli.model.note import BROKER, LIVE
+from scalpcli.model.order import Reply
+from scalpcli.model.params import Params, TapeParams
+from scalpcli.model.row import COLD, COLUMNS, RowBatch
+from scalpcli.runtime.against import SilentBroker, setup_of
+from scalpcli.runtime.against_facts import read_facts
+from scalpcli.runtime.against_tape import open_tape
+from scalpcli.runtime.compiler import load_kernel
+from scalpcli.runtime.journal import SessionJournal
+from scalpcli.runtime.replay import fee_schedule
+from scalpcli.runtime.runner import Runner
+from scalpcli.runtime.simulated_broker import Latencies, SimulatedBroker
+from scalpcli.runtime.tape import Tape
+from scalpcli.runtime.tape_writer import TapeWriter
+
+Event = tuple[int, str, dict[str, Any]]
+"""When a note is learned, its kind and its body."""
+HEAD_NOTES = 2
+"""Notes of the example tape that stand at its head."""
+
+
+def demo() -> Params:
+    """Settings that trade often on the example tape; entries are switched on."""
+    params = Params()
+    scalp = dataclasses.replace(params.scalp, enabled=True, max_daily_scalps=20, cooldown_after_loss_minutes=1.0)
+    return dataclasses.replace(params, scalp=scalp)
+
+
+class _Noting(SimulatedBroker):
+    """Notes every reply with the time at which it was learned."""
+
+    replies: list[tuple[int, Reply]]
+
+    def run(self, t_ns: int) -> list[Reply]:
+        learned = super().run(t_ns)
+        self.replies += [(t_ns, reply) for reply in learned]
+        return learned
+
+
+def replies_on(path: Path, params: Params, *, latency_ms: float | None = None) -> list[tuple[int, Reply]]:
+    """What the simulated broker answers on a tape, each reply with the time at which it was learned."""
+    tape, hot = Tape.open(path), load_kernel()
+    broker_params = params.simulated_broker
+    if latency_ms is not None:
+        broker_params = dataclasses.replace(broker_params, order_latency_ms=latency_ms)
+    setup = Setup(params, tape.manifest.symbol, tape.session, tape.instruments, fee_schedule(params, tape.session.date))
+    market = MarketState(params, tape.session, tape.instruments, hot, None)
+    engine = Engine(setup, market, hot)
+    broker = _Noting(broker_params, tape.session, engine.view, Latencies(broker_params, None))
+    broker.replies = []
+    engine.start()
+    runner = Runner(engine, market, broker, tape.notes(), lambda: None)
+    runner.run((RowBatch.from_columns(columns) for columns in tape.batches()), NEVER_NS - 1)
+    return broker.replies
+
+
+def body_of(reply: Reply) -> dict[str, Any]:
+    """A reply as its row tells it: a real broker says nothing of the quotes its fills met."""
+    said = {"quantity": reply.quantity, "price_e4": reply.price_e4, "reason": reply.reason}
+    head = {"reply": str(reply.kind), "order_id": reply.order_id, "ts_market_ns": reply.ts_market_ns}
+    return head | {name: value for name, value in said.items() if value}
+
+
+def with_notes(path: Path, out: Path, events: Sequence[Event]) -> Path:
+    """A copy of a tape with more notes, each after every row of its time."""
+    tape = Tape.open(path)
+    rows = pl.read_parquet(path / "rows.parquet")
+    columns = {name: rows[name].to_numpy().astype(kind) for name, kind in COLUMNS.items()}
+    events = sorted(events, key=lambda event: event[0])
+    places = np.searchsorted(columns["ts_recv_ns"], [event[0] for event in events], side="right")
+    more = {name: np.zeros(len(events), kind) for name, kind in COLUMNS.items()}
+    more["kind"][:] = COLD
+    more["ts_recv_ns"][:] = more["ts_event_ns"][:] = [event[0] for event in events]
+    own = np.flatnonzero(columns["kind"] == COLD)
+    noted = [(int(at), 0, (note.kind, note.body)) for at, note in zip(own, tape.notes(), strict=True)]
+    # A row inserted at a place stands before the one that was there.
+    noted += [(int(at), -1, event[1:]) for at, event in zip(places, events, strict=True)]
+    notes = [note for _, _, note in sorted(noted, key=lambda each: each[:2])]
+    whole = {name: np.insert(columns[name], places, more[name]) for name in COLUMNS}
+    with TapeWriter(
+        out, tape.manifest.symbol, tape.session.date, params=TapeParams(), synthetic=True, feeds={}, source={}
+    ) as writer:
+        writer.add_instruments(tape.instruments[1:])
+        for text in tape.manifest.conditions[1:]:
+            writer.condition_code(text)
+        for text in tape.manifest.exchanges[1:]:
+            writer.exchange_code(text)
+        writer.append(whole, notes)
+        return writer.seal()
+
+
+@dataclass
+class Made:
+    """How a live run is to be made."""
+
+    params: Params = field(default_factory=demo)
+    mode: str = "paper"
+    begins_ns: int = 0
+    """When entries begin; 0 = with the session."""
+    latency_ms: float | None = None
+    """Latency of live orders; that of the settings where not given."""
+    change: Callable[[int, dict[str, Any]], dict[str, Any]] = lambda _, body: body
+    """Changes the n-th reply before it becomes a row."""
+    more: Sequence[Event] = ()
+    ended_ns: int | None = None
+    """Where the run ended; its close where not given."""
+    chunk_rows: int = 997
+    """Rows that reach the engine at one time."""
+
+
+def live_run(folder: Path, path: Path, made: Made | None = None) -> Path:
+    """A live run's folder: the tape with the broker's replies on it, what it was played with, what it decided."""
+    made = made or Made()
+    session = Tape.open(path).session
+    replies = replies_on(path, made.params, latency_ms=made.latency_ms)
+    events: list[Event] = [(made.begins_ns or session.open_ns - 1, LIVE, {"phase": "begins", "reason": "reconciled"})]
+    events += [(ts_ns, BROKER, made.change(at, body_of(reply))) for at, (ts_ns, reply) in enumerate(replies)]
+    tape = with_notes(path, folder / "tape", [*events, *made.more])
+    ended_ns = made.ended_ns or session.close_ns
+    facts = {
+        "mode": made.mode,
+        "symbol": Tape.open(tape).manifest.symbol,
+        "session": session.date.isoformat(),
+        "config": dataclasses.asdict(made.params),
+        "blackouts": [],
+        "config_digest": "",
+        "code_version": __version__,
+        "ended": {"ts_ns": ended_ns, "why": "the session is over"},
+    }
+    (folder / "live.json").write_text(json.dumps(facts))
+    opened = open_tape(folder, facts["symbol"], session)
+    setup = setup_of(read_facts(folder), opened)
+    facts["config_digest"] = setup.config_digest
+    (folder / "live.json").write_text(json.dumps(facts))
+    (folder / "decisions.jsonl").write_bytes(b"".join(decided(tape, setup, ended_ns, made.chunk_rows)))
+    return folder
+
+
+def decided(path: Path, setup: Setup, ended_ns: int, chunk_rows: int) -> list[bytes]:
+    """What the engine decides on a tape whose rows reach it in small pieces, as a live run's do."""
+    tape, hot = Tape.open(path), load_kernel()
+    market = MarketState(setup.params, setup.session, tape.instruments, hot, None)
+    engine = Engine(setup, market, hot)
+    journal = SessionJournal(engine, setup.session.date, setup.symbol)
+    engine.start()
+    runner = Runner(engine, market, SilentBroker(), tape.notes(), journal.step)
+    runner.run(
+        (
+            whole.slice(at, at + chunk_rows)
+            for columns in tape.batches()
+            for whole in [RowBatch.from_columns(columns)]
+            for at in range(0, len(whole.ts_recv_ns), chunk_rows)
+        ),
+        ended_ns,
+    )
+    engine.finish(min(ended_ns, setup.session.close_ns))
+    journal.step()
+    return journal.lines
