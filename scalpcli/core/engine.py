@@ -23,6 +23,7 @@ from scalpcli.core.option_selection import OptionSelector
 from scalpcli.core.position import Scalp
 from scalpcli.core.risk import Ledger
 from scalpcli.core.signals import ScalpSignalGenerator
+from scalpcli.core.stops import ENDED_BY_ARM, NOT_LIVE
 from scalpcli.core.view import MarketView
 from scalpcli.errors import DataError
 from scalpcli.model import note as notes
@@ -34,6 +35,7 @@ from scalpcli.model.order import Reply
 from scalpcli.model.params import Blackout, Params
 from scalpcli.model.row import CHANNEL_NAMES, GAP_BEGIN, GAP_END, HALT_BEGIN, HALT_END
 from scalpcli.model.session import Session
+from scalpcli.model.setting import bounds_of
 from scalpcli.units import usd_to_e4
 
 REPLAY: Final = "replay"
@@ -70,16 +72,28 @@ class Setup:
     @property
     def config_digest(self) -> str:
         """Digest of everything but the rows that can change a decision."""
-        return config_digest(self.params, self.blackouts, self.latencies_digest)
+        on_stall = "" if self.mode == REPLAY else self.params.live.on_stall
+        return config_digest(self.params, self.blackouts, self.latencies_digest, on_stall)
 
 
-def config_digest(params: Params, blackouts: tuple[Blackout, ...], latencies_digest: str = "") -> str:
-    """Digest of every setting that can change a decision: all but how rows are had, kept and replayed."""
+def config_digest(
+    params: Params, blackouts: tuple[Blackout, ...], latencies_digest: str = "", on_stall: str = ""
+) -> str:
+    """Digest of every setting that can change a decision: all but how rows are had, kept and replayed.
+
+    Args:
+        params: The settings.
+        blackouts: Dated windows without entries.
+        latencies_digest: Of the latencies that are drawn from.
+        on_stall: What takes the place of `replay.gaps` where money is at stake; empty in a replay.
+    """
     settings: dict[str, Any] = {
         section: _plain(getattr(params, section))
         for section in ("scalp", "gates", "selection", "exits", "risk", "simulated_broker", "fees")
     }
     settings["replay"] = {"gaps": params.replay.gaps}
+    if on_stall:
+        settings["live"] = {"on_stall": on_stall}
     # What a file holds decides, not where it lies.
     settings["simulated_broker"] = settings["simulated_broker"] | {"latency_file": latencies_digest}
     # Where the blackouts came from decides nothing; which they are does.
@@ -90,8 +104,15 @@ def config_digest(params: Params, blackouts: tuple[Blackout, ...], latencies_dig
 
 @functools.lru_cache(maxsize=64)
 def _plain(section: Any) -> dict[str, Any]:
-    """One section's settings by name, to be read alone: a thousand settings of a search share most sections."""
-    return dataclasses.asdict(section)
+    """One section's settings by name, to be read alone: a thousand settings of a search share most sections.
+
+    A setting added later is left out at its default, so that a blessed result stays one.
+    """
+    return {
+        field.name: value
+        for field in dataclasses.fields(section)
+        if (value := getattr(section, field.name)) != field.default or not bounds_of(field).is_later
+    }
 
 
 class Engine:
@@ -125,6 +146,9 @@ class Engine:
         self._nonce = "0"
         self._last_ns = NO_TIME_NS
         self._parts: _Parts | None = None
+        self._is_replay = setup.mode == REPLAY
+        if not self._is_replay:
+            self.tally.stops.set(NOT_LIVE, "", 0.0, 1.0, "trading has not begun")
 
     # --- beginning ---------------------------------------------------------------------------------------
 
@@ -213,7 +237,7 @@ class Engine:
         self._emit(t_ns, "halt", {"symbol": symbol, "phase": phase})
 
     def on_gap(self, mask: int, flags: int, start_ns: int, t_ns: int) -> None:
-        """Follow a gap row as `replay.gaps` says.
+        """Follow a gap row as `replay.gaps` says, or `live.on_stall` where money is at stake.
 
         Raises:
             DataError: gaps are not accepted.
@@ -222,13 +246,15 @@ class Engine:
         both = GAP_BEGIN | GAP_END
         phase = "learned" if flags & both == both else "begins" if flags & GAP_BEGIN else "ends"
         self._emit(t_ns, "gap", {"phase": phase, "channels": names, "start_ns": start_ns})
-        if self._setup.params.replay.gaps == "fail":
+        params = self._setup.params
+        gaps = params.replay.gaps if self._is_replay else params.live.on_stall
+        if gaps == "fail":
             raise DataError(
                 f"the tape has a gap on {', '.join(names)}",
                 place=f"the row received at {t_ns} ns",
                 hint="accept it with `--gaps flatten` or `--gaps ignore`",
             )
-        if phase == "begins" and self._setup.params.replay.gaps == "flatten" and not self._setup.triggers_only:
+        if phase == "begins" and gaps == "flatten" and not self._setup.triggers_only:
             self.parts.executor.leave_all(ExitReason.GAP, f"blind on {', '.join(names)}", t_ns)
 
     def on_note(self, note: Note) -> None:
@@ -253,11 +279,32 @@ class Engine:
             self.parts.selector.set_open_interest(body["contracts"], t_ns)
         elif note.kind == notes.OPERATOR:
             self._on_operator(str(body["command"]), t_ns)
+        elif not self._is_replay:
+            self._on_live_note(note)
+
+    def _on_live_note(self, note: Note) -> None:
+        """Take what the account's side says; in a replay the simulated broker answers instead."""
+        body, t_ns = note.body, note.ts_recv_ns
+        if note.kind == notes.LIVE:
+            phase, reason = str(body["phase"]), str(body.get("reason", ""))
+            self._emit(t_ns, "live", {"phase": phase, "reason": reason})
+            if phase == "begins":
+                self.tally.stops.clear(NOT_LIVE)
+            else:
+                self.tally.stops.set(NOT_LIVE, "", 0.0, 1.0, reason)
+        elif note.kind == notes.BROKER:
+            self.on_reply(notes.reply_of(note), t_ns)
+        elif note.kind == notes.RECONCILE:
+            self.parts.executor.discrepancies.reconcile(note)
 
     def _on_operator(self, command: str, t_ns: int) -> None:
         self._emit(t_ns, "operator", {"command": command})
         self.tally.is_killed = command == "kill" or (self.tally.is_killed and command != "arm")
         self.tally.is_stopped = command == "stop" or (self.tally.is_stopped and command != "arm")
+        for gate in ENDED_BY_ARM if command == "arm" else ():
+            self.tally.stops.clear(gate)
+        if command == "arm":
+            self.tally.rejects_in_a_row = 0
         if command in ("kill", "flatten"):
             self.parts.executor.leave_all(ExitReason.OPERATOR, f"operator: {command}", t_ns)
 
@@ -269,11 +316,8 @@ class Engine:
         return taken
 
     def take_commands(self) -> list[Command]:
-        """Orders and cancels since the last call."""
-        if self._parts is None:
-            return []
-        taken, self._parts.executor.commands = self._parts.executor.commands, []
-        return taken
+        """Orders, cancels and wishes not to exercise since the last call."""
+        return self._parts.executor.take_commands() if self._parts else []
 
     def deadline_ns(self) -> int:
         """The next time at which `on_deadline` must be called."""
@@ -315,9 +359,9 @@ class Engine:
             "triggers": self._counts["trigger"],
             "refusals": self._counts["refusal"],
             "signals": self.tally.signals,
-            "orders": parts.executor.orders,
+            "orders": len(parts.executor.flow.sent),
             "fills": parts.executor.fills,
-            "trades": parts.executor.trades,
+            "trades": parts.executor.books.trades,
             "sweeps": self.view.sweep_counts(),
             "gross_e4": self.ledger.gross_e4,
             "fees_e4": fees_e4,
@@ -342,7 +386,7 @@ class _Parts:
         params = setup.params
         self.selector = engine.selector or OptionSelector(params, setup.session, setup.instruments, engine.hot)
         self.exits = ScalpExitManager(params, setup.session)
-        gates = Gates(params, setup.session, setup.blackouts, is_live=setup.mode != REPLAY)
+        gates = Gates(params, setup.session, setup.blackouts, is_live=setup.mode in ("paper", "live"))
         self.generator = ScalpSignalGenerator(
             params, setup.symbol, engine.order_prefix, engine.view, gates, self.selector, engine.ledger,
             engine.tally, engine.emit,

@@ -26,15 +26,15 @@ def order_record(order: ApprovedOrder, quote: Quote, reason: str) -> dict[str, A
         "symbol": order.instrument.symbol,
         "side": str(order.side),
         "quantity": order.quantity,
-        "limit_e4": order.limit_e4,
+        "limit_e4": order.limit_e4 or order.stop_e4,
         "bid_e4": quote.bid_e4,
         "ask_e4": quote.ask_e4,
         "reason": reason,
     }
 
 
-def fill_record(scalp: Scalp, order: ApprovedOrder, reply: Reply) -> dict[str, Any]:
-    """A fill we learned of; the scalp already counts it."""
+def fill_record(scalp: Scalp, order: ApprovedOrder, reply: Reply, filled: int) -> dict[str, Any]:
+    """A fill we learned of; the scalp and `filled`, contracts of the order filled so far, already count it."""
     return {
         "order_id": reply.order_id,
         "signal": scalp.number,
@@ -44,7 +44,7 @@ def fill_record(scalp: Scalp, order: ApprovedOrder, reply: Reply) -> dict[str, A
         "ts_market_ns": reply.ts_market_ns,
         "bid_e4": reply.bid_e4,
         "ask_e4": reply.ask_e4,
-        "filled": scalp.working_filled,
+        "filled": filled,
         "held": scalp.held,
     }
 

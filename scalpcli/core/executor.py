@@ -1,30 +1,36 @@
 """Works orders: one executor for every strategy's signals (design, section 6).
 
-Decides what is sent, re-priced, taken back and given up, and keeps each scalp's position. Leaves when to
-leave to `exits` and how much to `risk`. The life of a scalp:
+Decides what is sent, re-priced, taken back and given up. Leaves when to leave to `exits`, how much to `risk`, the
+books to `scalp_books`, and what does not agree with the broker to `discrepancies`. The life of a scalp:
 
-    entry working -> (filled, partly filled, given up) -> held -> exit decided
-      -> entry taken back, if it still works -> exit working -> (filled | re-priced, again and again) -> closed
+    entry working -> (filled, partly filled, given up) -> held [protective stop working] -> exit decided
+      -> what works taken back -> exit working -> (filled | re-priced, again and again) -> closed
 
 One order works at a time: a resting sell holds the quantity, and a cancel must end before the next order.
 """
 
 from __future__ import annotations
 
-from scalpcli.core.execution_records import exit_record, fill_record, order_record, stop_record, trade_record
+import dataclasses
+
+from scalpcli.core.discrepancies import Discrepancies
+from scalpcli.core.execution_records import exit_record, fill_record, stop_record
 from scalpcli.core.exits import ExitReason, ExitSignal, ScalpExitManager, stop_bid_e4, target_bid_e4
 from scalpcli.core.gates import SessionTally
 from scalpcli.core.layout import NEVER_NS, WATCH_EVERY, WATCH_HIGH, WATCH_LOW, WATCH_RECOVERY
+from scalpcli.core.order_flow import Command, OrderFlow, SentOrder
 from scalpcli.core.position import Scalp
-from scalpcli.core.risk import ApprovedOrder, Ledger, approve, entry_limit_e4, exit_limit_e4
+from scalpcli.core.risk import Ledger, entry_limit_e4, exit_limit_e4
+from scalpcli.core.scalp_books import ScalpBooks
 from scalpcli.core.signals import Emit, ScalpSignal
+from scalpcli.core.stops import REJECTS, UNKNOWN_ORDER
 from scalpcli.core.view import MarketView
-from scalpcli.model.instrument import STANDARD_MULTIPLIER
-from scalpcli.model.order import TERMINAL_REPLIES, CancelRequest, Leg, Reply, ReplyKind
+from scalpcli.model.order import TERMINAL_REPLIES, Leg, OrderKind, OrderSide, Reply, ReplyKind
 from scalpcli.model.params import Params
 from scalpcli.units import e4_to_usd, ms_to_ns
 
-Command = ApprovedOrder | CancelRequest
+__all__ = ["AutoExecutor", "Command", "Watch"]
+
 Watch = tuple[int, int, int]
 """Bits of `layout.WATCH_*`, low bid, high bid."""
 
@@ -53,20 +59,25 @@ class AutoExecutor:
         emit: Emit,
     ) -> None:
         self._params = params
-        self._prefix = order_prefix
         self._view = view
         self._exits = exits
-        self._ledger = ledger
         self._tally = tally
         self._emit = emit
         self._reprice_ns = ms_to_ns(params.risk.reprice_after_ms)
-        self.scalps: list[Scalp] = []
-        """Live scalps: an entry works, or contracts are held."""
-        self.commands: list[Command] = []
-        """What is to be sent, in order; whoever drives the engine takes it away."""
-        self.orders = 0
+        self.flow = OrderFlow(params, order_prefix, view, emit)
+        self.books = ScalpBooks(view, ledger, tally, emit)
+        self.discrepancies = Discrepancies(self, view, exits, tally, emit)
         self.fills = 0
-        self.trades = 0
+
+    @property
+    def scalps(self) -> list[Scalp]:
+        """Live scalps: an order works, or contracts are held."""
+        return self.books.scalps
+
+    def take_commands(self) -> list[Command]:
+        """What is to be sent, in order."""
+        taken, self.flow.commands = self.flow.commands, []
+        return taken
 
     # --- entries -----------------------------------------------------------------------------------
 
@@ -85,105 +96,126 @@ class AutoExecutor:
     def _send_entry(self, scalp: Scalp, reason: str, t_ns: int) -> None:
         scalp.entry_tries += 1
         limit_e4 = entry_limit_e4(scalp.instrument, scalp.signal.entry_price_target_e4, scalp.entry_tries, self._params)
-        self._send(scalp, Leg.ENTRY, scalp.entry_tries, scalp.missing, limit_e4, reason, t_ns)
-        self._ledger.committed_e4 += limit_e4 * scalp.missing * STANDARD_MULTIPLIER
-
-    def _send(self, scalp: Scalp, leg: Leg, attempt: int, quantity: int, limit_e4: int, reason: str, t_ns: int) -> None:
-        order = approve(self._prefix, scalp.number, leg, attempt, scalp.instrument, quantity, limit_e4)
-        quote = self._view.quote(scalp.instrument.instrument_id)
-        scalp.working = order
-        scalp.working_filled = 0
-        scalp.is_cancelling = False
-        scalp.retry_ns = t_ns + self._reprice_ns
-        self.orders += 1
-        self.commands.append(order)
-        self._emit(t_ns, "order", order_record(order, quote, reason))
-
-    def _take_back(self, scalp: Scalp, reason: str, t_ns: int) -> None:
-        """Ask for the working order back, once; it may fill before the cancel arrives."""
-        scalp.retry_ns = NEVER_NS
-        if scalp.working is None or scalp.is_cancelling:
-            return
-        scalp.is_cancelling = True
-        order_id = scalp.working.order_id
-        self.commands.append(CancelRequest(order_id))
-        self._emit(t_ns, "cancel", {"order_id": order_id, "signal": scalp.number, "reason": reason})
+        self.flow.send(scalp, Leg.ENTRY, scalp.missing, limit_e4, reason, t_ns)
+        self.books.claim(limit_e4, scalp.missing)
 
     # --- what the broker says ------------------------------------------------------------------------
 
     def on_reply(self, reply: Reply, t_ns: int) -> None:
-        """Take one answer of the broker; an answer about an order that no longer works changes nothing."""
-        scalp = next((each for each in self.scalps if each.working and each.working.order_id == reply.order_id), None)
-        if scalp is None or scalp.working is None:
+        """Take one answer of the broker, in whatever order answers come; no fill is dropped."""
+        sent = self.flow.sent.get(reply.order_id)
+        if sent is None:
+            self.discrepancies.on_stranger(reply, t_ns)
             return
-        head = {"order_id": reply.order_id, "signal": scalp.number}
-        if reply.kind is ReplyKind.ACCEPTED:
-            self._emit(t_ns, "accepted", head | {"ts_market_ns": reply.ts_market_ns})
-        elif reply.kind is ReplyKind.FILL:
-            self._on_fill(scalp, scalp.working, reply, t_ns)
+        if reply.kind is not ReplyKind.UNKNOWN:
+            self._tally.stops.clear(UNKNOWN_ORDER, reply.order_id)
+        head = {"order_id": reply.order_id, "signal": sent.order.signal}
+        if reply.kind is ReplyKind.FILL:
+            self._on_fill(sent, reply, t_ns)
+        elif reply.kind is ReplyKind.ACCEPTED:
+            self._on_accepted(sent, head | {"ts_market_ns": reply.ts_market_ns}, t_ns)
+        elif sent.has_ended:
+            return
+        elif reply.kind is ReplyKind.UNKNOWN:
+            self._emit(t_ns, "unknown", head | {"reason": reply.reason})
+            self._on_unknown(sent, reply, t_ns)
         elif reply.kind in TERMINAL_REPLIES:
-            filled = {} if reply.kind is ReplyKind.REJECTED else {"filled": scalp.working_filled}
+            filled = {} if reply.kind is ReplyKind.REJECTED else {"filled": sent.filled}
             self._emit(t_ns, str(reply.kind), head | filled | {"reason": reply.reason})
-            self._on_end_of_order(scalp, scalp.working, reply, t_ns)
+            self._on_end_of_order(sent, reply, t_ns)
 
-    def _on_fill(self, scalp: Scalp, order: ApprovedOrder, reply: Reply, t_ns: int) -> None:
+    def _on_accepted(self, sent: SentOrder, body: dict[str, object], t_ns: int) -> None:
+        if sent.has_ended and sent.remaining == 0:
+            # Its fills overtook the news that it was accepted.
+            return
+        self._tally.rejects_in_a_row = 0
+        self._emit(t_ns, "accepted", body)
+        if sent.has_ended:
+            self.flow.take_order_back(sent, "works though it had ended", t_ns)
+
+    def _on_unknown(self, sent: SentOrder, reply: Reply, t_ns: int) -> None:
+        """Nobody knows whether the broker has it: it counts as working, and buys nothing more if that can be helped."""
+        self._tally.stops.set(UNKNOWN_ORDER, reply.order_id, 1.0, 0.0, reply.order_id)
+        if sent.order.leg is Leg.ENTRY:
+            why = ExitSignal(ExitReason.UNKNOWN_ORDER, 1.0, 0.0, f"outcome of {reply.order_id} unknown")
+            self.call_off(sent.scalp, why, t_ns)
+
+    def _on_fill(self, sent: SentOrder, reply: Reply, t_ns: int) -> None:
+        if reply.bid_e4 == 0 and reply.ask_e4 == 0:
+            # A true broker does not say what its fill met: what stands when we learn of it is the nearest we have.
+            quote = self._view.quote(sent.order.instrument.instrument_id)
+            reply = dataclasses.replace(reply, bid_e4=max(quote.bid_e4, 0), ask_e4=max(quote.ask_e4, 0))
         self.fills += 1
-        scalp.working_filled += reply.quantity
-        scalp.fills.append(self._ledger.add_fill(order.side, reply.quantity, reply.price_e4, scalp.number))
-        is_first = scalp.bought == 0
-        if order.leg is Leg.ENTRY:
-            self._ledger.committed_e4 -= order.limit_e4 * reply.quantity * STANDARD_MULTIPLIER
-            scalp.held += reply.quantity
-            scalp.bought += reply.quantity
-            scalp.bought_sum_e4 += reply.price_e4 * reply.quantity
+        if sent.order.side is OrderSide.BUY:
+            self._on_bought(sent, reply, t_ns)
         else:
-            scalp.held -= reply.quantity
-            scalp.sold += reply.quantity
-            scalp.sold_sum_e4 += reply.price_e4 * reply.quantity
-        self._emit(t_ns, "fill", fill_record(scalp, order, reply))
-        if scalp.working_filled >= order.quantity:
-            scalp.working = None
-            scalp.retry_ns = NEVER_NS
-        if order.leg is Leg.ENTRY:
-            self._on_bought(scalp, t_ns, is_first=is_first)
-        elif scalp.held == 0:
-            self._close(scalp, t_ns)
+            self._on_sold(sent, reply, t_ns)
 
-    def _on_bought(self, scalp: Scalp, t_ns: int, *, is_first: bool) -> None:
-        if is_first:
-            scalp.opened_ns = t_ns
-            self._tally.scalps_opened += 1
-            self._tally.scalps_waiting -= 1
-            self._restart_bid_extremes(scalp)
-        if scalp.is_leaving:
-            self._go_on_leaving(scalp, t_ns)
+    def _on_bought(self, sent: SentOrder, reply: Reply, t_ns: int) -> None:
+        is_late = sent.has_ended or reply.quantity > sent.remaining
+        if sent.has_ended:
+            sent.scalp = self.books.revive(sent.scalp, reply.quantity)
+        else:
+            self.books.release(sent, reply.quantity)
+        sent.filled += reply.quantity
+        scalp = sent.scalp
+        self.books.buy(scalp, reply.quantity, reply.price_e4, t_ns)
+        self._emit(t_ns, "fill", fill_record(scalp, sent.order, reply, sent.filled))
+        if sent.remaining <= 0:
+            self.flow.end(sent)
+        if is_late:
+            why = ExitSignal(ExitReason.LATE_FILL, reply.quantity, 0.0, f"late fill of {reply.order_id}")
+            self.sell_now(scalp, why, t_ns)
+        elif scalp.is_leaving:
+            self.go_on_leaving(scalp, t_ns)
         elif scalp.called_off is not None:
             self.leave(scalp, scalp.called_off, t_ns)
         else:
             # The quote that stands when the position opens counts: no further one may come for a while.
             self.on_quote(scalp.instrument.instrument_id, t_ns)
 
-    def _restart_bid_extremes(self, scalp: Scalp) -> None:
-        """Let the extremes of the bid count from now; scalps that share the contract keep what they saw."""
-        instrument_id = scalp.instrument.instrument_id
-        for other in self.scalps:
-            if other is not scalp and other.held > 0 and other.instrument.instrument_id == instrument_id:
-                other.take_bid_extremes(*self._view.bid_extremes_e4(instrument_id))
-        self._view.restart_bid_extremes(instrument_id)
+    def _on_sold(self, sent: SentOrder, reply: Reply, t_ns: int) -> None:
+        scalp = sent.scalp
+        sent.filled += reply.quantity
+        unheld = self.books.sell(scalp, reply.quantity, reply.price_e4)
+        self._emit(t_ns, "fill", fill_record(scalp, sent.order, reply, sent.filled))
+        if sent.remaining <= 0:
+            self.flow.end(sent)
+        if unheld:
+            self.discrepancies.on_oversold(sent, unheld, t_ns)
+        if not self.books.is_live(scalp):
+            return
+        if not scalp.is_leaving:
+            stop_e4 = sent.order.stop_e4
+            why = ExitSignal(
+                ExitReason.PROTECTIVE_STOP, e4_to_usd(reply.price_e4), e4_to_usd(stop_e4), "rested at the broker"
+            )
+            self.note_exit(scalp, why, t_ns)
+        self.go_on_leaving(scalp, t_ns)
 
-    def _on_end_of_order(self, scalp: Scalp, order: ApprovedOrder, reply: Reply, t_ns: int) -> None:
-        scalp.working = None
-        scalp.retry_ns = NEVER_NS
-        unfilled = order.quantity - scalp.working_filled
-        if order.leg is Leg.ENTRY:
-            self._ledger.committed_e4 -= order.limit_e4 * unfilled * STANDARD_MULTIPLIER
+    def _on_end_of_order(self, sent: SentOrder, reply: Reply, t_ns: int) -> None:
+        scalp = sent.scalp
+        self.books.release(sent, sent.remaining)
+        self.flow.end(sent)
+        if reply.kind is ReplyKind.REJECTED:
+            self._count_reject()
+        if sent.order.leg is Leg.ENTRY:
             self._after_entry(scalp, reply, t_ns)
-        elif reply.kind is ReplyKind.REJECTED and scalp.exit_tries <= self._params.risk.exit_reprices_max:
+        elif reply.kind is ReplyKind.CANCELLED or scalp.held == 0:
+            if scalp.is_leaving:
+                self.go_on_leaving(scalp, t_ns)
+        elif sent.order.leg is Leg.EXIT:
+            scalp.is_market_refused |= sent.order.kind is OrderKind.MARKET
             # Asked again after a while, not at once: what refused it a moment ago would refuse it now.
             # After the close every order is refused.
             scalp.retry_ns = t_ns + self._reprice_ns if t_ns < self._exits.close_ns else NEVER_NS
-        elif reply.kind is ReplyKind.CANCELLED:
-            self._go_on_leaving(scalp, t_ns)
+
+    def _count_reject(self) -> None:
+        """Orders refused in a row end entries: what refuses three will refuse the fourth."""
+        self._tally.rejects_in_a_row += 1
+        limit = self._params.risk.rejects_in_a_row_max
+        if 0 < limit <= self._tally.rejects_in_a_row:
+            self._tally.stops.set(REJECTS, "", float(self._tally.rejects_in_a_row), float(limit), "orders in a row")
 
     def _after_entry(self, scalp: Scalp, reply: Reply, t_ns: int) -> None:
         if scalp.called_off is None and t_ns >= self._exits.flatten_ns:
@@ -191,21 +223,11 @@ class AutoExecutor:
         tries_left = self._params.risk.entry_reprices_max + 1 - scalp.entry_tries
         may_go_on = scalp.called_off is None and reply.kind is ReplyKind.CANCELLED and tries_left > 0
         if scalp.is_leaving:
-            self._go_on_leaving(scalp, t_ns)
+            self.go_on_leaving(scalp, t_ns)
         elif may_go_on and scalp.missing > 0:
             self._send_entry(scalp, "reprice" if scalp.bought == 0 else "remainder", t_ns)
         elif scalp.held == 0:
-            self._give_up(scalp, _why_unfilled(scalp, reply), t_ns)
-
-    def _give_up(self, scalp: Scalp, reason: str, t_ns: int) -> None:
-        self._emit(t_ns, "unfilled", scalp.head() | {"signal": scalp.number, "reason": reason})
-        self._forget(scalp)
-
-    def _forget(self, scalp: Scalp) -> None:
-        self.scalps.remove(scalp)
-        self._tally.scalps_live -= 1
-        self._tally.scalps_waiting -= scalp.bought == 0
-        self._tally.live_kinds.discard((scalp.signal.trigger, scalp.right))
+            self.books.give_up(scalp, _why_unfilled(scalp, reply), t_ns)
 
     # --- exits -----------------------------------------------------------------------------------------
 
@@ -230,10 +252,10 @@ class AutoExecutor:
                 if found is not None:
                     self.leave(scalp, found, t_ns)
             elif scalp.held == 0 and t_ns >= self._exits.flatten_ns:
-                self._call_off(scalp, self._exits.flatten_signal(t_ns), t_ns)
+                self.call_off(scalp, self._exits.flatten_signal(t_ns), t_ns)
 
     def on_deadline(self, t_ns: int) -> None:
-        """Decide standing stops and re-price what has worked long enough."""
+        """Decide standing stops, re-price what has worked long enough, and take the last rung out."""
         for scalp in list(self.scalps):
             quote = self._view.quote(scalp.instrument.instrument_id)
             if not scalp.is_leaving and scalp.is_stop_standing and scalp.held > 0:
@@ -242,25 +264,38 @@ class AutoExecutor:
                     self.leave(scalp, found, t_ns)
             if t_ns >= scalp.retry_ns:
                 self._reprice(scalp, t_ns)
+        self.discrepancies.last_rung(t_ns)
 
     def _reprice(self, scalp: Scalp, t_ns: int) -> None:
         if scalp.working is None:
             scalp.retry_ns = NEVER_NS
-            self._go_on_leaving(scalp, t_ns)
+            self.go_on_leaving(scalp, t_ns)
         elif scalp.working.leg is Leg.EXIT and scalp.exit_tries > self._params.risk.exit_reprices_max:
             # The last exit asks for any price and rests until it fills or the contract expires.
             scalp.retry_ns = NEVER_NS
         else:
-            self._take_back(scalp, "reprice", t_ns)
+            self.flow.take_back(scalp, "reprice", t_ns)
 
     def leave(self, scalp: Scalp, exit_signal: ExitSignal, t_ns: int) -> None:
         """Write an exit down and begin to sell."""
+        self.note_exit(scalp, exit_signal, t_ns)
+        self.go_on_leaving(scalp, t_ns)
+
+    def note_exit(self, scalp: Scalp, exit_signal: ExitSignal, t_ns: int) -> None:
+        """Write an exit down: from now on the scalp is being left."""
         quote = self._view.quote(scalp.instrument.instrument_id)
         scalp.exit_reason = str(exit_signal.reason)
         scalp.exit_bid_e4 = max(quote.bid_e4, 0)
         scalp.stop_since_ns = NEVER_NS
         self._emit(t_ns, "exit", exit_record(scalp, exit_signal, t_ns))
-        self._go_on_leaving(scalp, t_ns)
+
+    def sell_now(self, scalp: Scalp, why: ExitSignal, t_ns: int) -> None:
+        """Leave a scalp that should not hold what it holds; no entry of it is tried again."""
+        scalp.called_off = scalp.called_off or why
+        if scalp.is_leaving:
+            self.go_on_leaving(scalp, t_ns)
+        else:
+            self.leave(scalp, why, t_ns)
 
     def leave_all(self, reason: ExitReason, message: str, t_ns: int) -> None:
         """Leave every position and take every entry back (a gap, an operator, a protection)."""
@@ -269,57 +304,49 @@ class AutoExecutor:
             if scalp.held > 0 and not scalp.is_leaving:
                 self.leave(scalp, why, t_ns)
             elif scalp.held == 0:
-                self._call_off(scalp, why, t_ns)
+                self.call_off(scalp, why, t_ns)
 
-    def _call_off(self, scalp: Scalp, why: ExitSignal, t_ns: int) -> None:
+    def call_off(self, scalp: Scalp, why: ExitSignal, t_ns: int) -> None:
         """Take an entry back for good: no other try follows, and what fills all the same is sold at once."""
         if scalp.called_off is None:
             scalp.called_off = why
-        self._take_back(scalp, why.message, t_ns)
+        self.flow.take_back(scalp, why.message, t_ns)
 
-    def _go_on_leaving(self, scalp: Scalp, t_ns: int) -> None:
-        """The next step out: take a working entry back first, then sell what is held."""
-        if scalp.working is not None:
-            if scalp.working.leg is Leg.ENTRY:
-                self._take_back(scalp, "exit", t_ns)
-            return
-        if scalp.held == 0:
-            self._give_up(scalp, "left before it was filled", t_ns)
+    def go_on_leaving(self, scalp: Scalp, t_ns: int) -> None:
+        """The next step out: take back what must not work, then sell what is held, then close."""
+        sent = self.flow.working(scalp)
+        if sent is not None:
+            if sent.order.leg is not Leg.EXIT:
+                self.flow.take_back(scalp, "exit", t_ns)
+            elif sent.remaining > scalp.held:
+                self.flow.take_back(scalp, "works for more than is held", t_ns)
+        elif scalp.held > 0:
+            self._send_exit(scalp, t_ns)
+        elif scalp.bought > 0:
+            self.books.close(scalp, t_ns)
+        else:
+            self.books.give_up(scalp, "left before it was filled", t_ns)
+
+    def _send_exit(self, scalp: Scalp, t_ns: int) -> None:
+        risk = self._params.risk
+        scalp.exit_tries += 1
+        is_last = scalp.exit_tries > risk.exit_reprices_max
+        if is_last and not scalp.is_market_refused:
+            self.flow.send(scalp, Leg.EXIT, scalp.held, 0, scalp.exit_reason, t_ns, OrderKind.MARKET)
             return
         bid_e4 = max(self._view.quote(scalp.instrument.instrument_id).bid_e4, 0)
-        scalp.exit_tries += 1
-        limit_e4 = exit_limit_e4(scalp.instrument, bid_e4, scalp.exit_tries, self._params.risk)
-        self._send(scalp, Leg.EXIT, scalp.exit_tries, scalp.held, limit_e4, scalp.exit_reason, t_ns)
-
-    # --- the end of a scalp ----------------------------------------------------------------------------
-
-    def _close(self, scalp: Scalp, t_ns: int) -> None:
-        """Book a scalp of which nothing is held any more."""
-        gross_e4 = (scalp.sold_sum_e4 - scalp.bought_sum_e4) * STANDARD_MULTIPLIER
-        fees_e4 = self._ledger.close_trade(gross_e4, scalp.fills)
-        scalp.take_bid_extremes(*self._view.bid_extremes_e4(scalp.instrument.instrument_id))
-        self._tally.realised_e4 = self._ledger.realised_e4
-        if gross_e4 - fees_e4 < 0:
-            self._tally.losses_in_a_row += 1
-            self._tally.last_loss_ns = t_ns
-        else:
-            self._tally.losses_in_a_row = 0
-        self._emit(t_ns, "trade", trade_record(scalp, self.trades, fees_e4, t_ns))
-        self.trades += 1
-        self._forget(scalp)
+        limit_e4 = exit_limit_e4(scalp.instrument, bid_e4, scalp.exit_tries, risk)
+        self.flow.send(scalp, Leg.EXIT, scalp.held, limit_e4, scalp.exit_reason, t_ns)
 
     def expire(self, scalp: Scalp, intrinsic_e4: int, t_ns: int) -> None:
         """Settle contracts still held at their expiry at their intrinsic value."""
-        scalp.exit_reason = str(ExitReason.EXPIRED)
-        scalp.exit_bid_e4 = intrinsic_e4
         message = f"expired with {scalp.held} held"
         expired = ExitSignal(ExitReason.EXPIRED, e4_to_usd(intrinsic_e4), 0.0, message)
+        scalp.exit_reason = str(ExitReason.EXPIRED)
+        scalp.exit_bid_e4 = intrinsic_e4
         self._emit(t_ns, "exit", exit_record(scalp, expired, t_ns))
-        self._ledger.cash_e4 += intrinsic_e4 * scalp.held * STANDARD_MULTIPLIER
-        scalp.sold_sum_e4 += intrinsic_e4 * scalp.held
-        scalp.sold += scalp.held
-        scalp.held = 0
-        self._close(scalp, t_ns)
+        self.books.settle(scalp, intrinsic_e4)
+        self.books.close(scalp, t_ns)
 
     # --- what the driver must know ------------------------------------------------------------------------
 
@@ -327,7 +354,7 @@ class AutoExecutor:
         """The next time at which something must be decided though no row comes."""
         times = [NEVER_NS]
         for scalp in self.scalps:
-            times.append(scalp.retry_ns)
+            times += (scalp.retry_ns, self.discrepancies.last_rung_ns(scalp))
             if scalp.held > 0 and not scalp.is_leaving:
                 times.append(self._exits.stop_deadline_ns(scalp))
         return min(times)

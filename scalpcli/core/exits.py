@@ -30,6 +30,18 @@ class ExitReason(StrEnum):
     FLATTEN = "FLATTEN"
     GAP = "GAP"
     OPERATOR = "OPERATOR"
+    PROTECTION = "PROTECTION"
+    """A limit of the session was reached, with what is open counted."""
+    PROTECTIVE_STOP = "PROTECTIVE_STOP"
+    """The stop that rested at the broker sold it."""
+    UNKNOWN_ORDER = "UNKNOWN_ORDER"
+    """Bought by an order of which nobody knew whether the broker had it."""
+    LATE_FILL = "LATE_FILL"
+    """Bought by an order that had ended as far as we knew."""
+    ADOPTED = "ADOPTED"
+    """The broker held more than we knew of."""
+    EXTERNAL = "EXTERNAL"
+    """Sold by somebody else: by hand, by the broker or by the guard."""
     EXPIRED = "EXPIRED"
 
 
@@ -78,8 +90,11 @@ class ScalpExitManager:
     def __init__(self, params: Params, session: Session) -> None:
         self._params = params
         self._exits = params.exits
+        self.date = session.date
         self.close_ns = session.close_ns
         self.flatten_ns = session.close_ns - min_to_ns(params.exits.flatten_before_close_minutes)
+        last_rung_minutes = params.exits.last_rung_before_close_minutes
+        self.last_rung_ns = session.close_ns - min_to_ns(last_rung_minutes) if last_rung_minutes > 0 else NEVER_NS
         self._confirm_ns = ms_to_ns(params.exits.stop_confirm_ms)
         self._hold_ns = min_to_ns(params.scalp.max_hold_minutes)
         self._stalled_ns = min_to_ns(params.exits.stalled_after_minutes)

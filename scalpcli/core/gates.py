@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from scalpcli.core.layout import NEVER_NS, NO_TIME_NS, OPTION_QUOTES
+from scalpcli.core.stops import Stops
 from scalpcli.core.view import MarketView
 from scalpcli.model.params import Blackout, Params
 from scalpcli.model.row import UNDERLYING_ID
@@ -45,8 +46,12 @@ class SessionTally:
     """Result of closed trades after fees, before the day's rounding."""
     losses_in_a_row: int = 0
     last_loss_ns: int = NO_TIME_NS
+    rejects_in_a_row: int = 0
+    """Orders the broker refused since it last took one."""
     is_killed: bool = False
     is_stopped: bool = False
+    stops: Stops = field(default_factory=Stops)
+    """What else stands against entries."""
 
 
 class Gates:
@@ -56,7 +61,8 @@ class Gates:
         params: All settings.
         session: Whose clock the windows follow.
         blackouts: Dated windows without entries.
-        is_live: Whether real or paper money is at stake: only then must `scalp.enabled` be true.
+        is_live: Whether real or paper money is at stake: only then must `scalp.enabled` be true. A shadow sends
+            nothing, so that there is nothing to enable.
     """
 
     def __init__(self, params: Params, session: Session, blackouts: tuple[Blackout, ...], *, is_live: bool) -> None:
@@ -87,6 +93,9 @@ class Gates:
     def _protections(self, tally: SessionTally) -> Refused | None:
         if tally.is_killed or tally.is_stopped:
             return Refused("kill", True, 1.0, 0.0, "killed" if tally.is_killed else "stopped by the operator")
+        stop = tally.stops.first()
+        if stop is not None:
+            return Refused(stop.gate, True, stop.value, stop.limit, stop.detail)
         loss_max = self._gates.daily_loss_usd_max
         if loss_max > 0 and tally.realised_e4 <= -usd_to_e4(loss_max):
             return Refused("daily_loss", True, -e4_to_usd(tally.realised_e4), loss_max)

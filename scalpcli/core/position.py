@@ -26,12 +26,13 @@ class Scalp:
     threshold_pct: float
     target_quantity: int
     working: ApprovedOrder | None = None
-    working_filled: int = 0
-    is_cancelling: bool = False
+    """The one order that works: entry, exit or protective stop; what was filled of it keeps `order_flow`."""
     retry_ns: int = NEVER_NS
     """When the working order is re-priced, or a refused exit is sent again."""
     entry_tries: int = 0
     exit_tries: int = 0
+    is_market_refused: bool = False
+    """Whether the broker refused to sell at any price: limits again, then."""
     held: int = 0
     bought: int = 0
     bought_sum_e4: int = 0

@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Final
 
 from scalpcli.core.gates import Refused
 from scalpcli.core.option_selection import Selection
 from scalpcli.model.fees import BUY, SELL, DayFees, FeeFill, FeeSchedule
 from scalpcli.model.instrument import STANDARD_MULTIPLIER, Instrument, round_to_tick, tick_e4
-from scalpcli.model.order import Leg, OrderSide
+from scalpcli.model.order import Leg, OrderKind, OrderSide
 from scalpcli.model.params import Params, RiskParams
 from scalpcli.units import e4_to_usd, usd_to_e4
 
 _SEAL = object()
+_LEG_LETTERS: Final = {Leg.ENTRY: "e", Leg.EXIT: "x", Leg.PROTECT: "s", Leg.GUARD: "g"}
 
 
 @dataclass(frozen=True, slots=True)
 class ApprovedOrder:
-    """An order that passed risk; whole contracts, a limit on the tick grid, good for the day.
+    """An order that passed risk; whole contracts, prices on the tick grid, good for the day.
+
+    `limit_e4` is 0 unless `kind` is limit, `stop_e4` is 0 unless it is stop.
 
     Raises:
         ValueError: made anywhere but here.
@@ -36,6 +40,8 @@ class ApprovedOrder:
     side: OrderSide
     quantity: int
     limit_e4: int
+    kind: OrderKind
+    stop_e4: int
     seal: object = field(repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -68,6 +74,8 @@ class Ledger:
         self.realised_e4 = 0
         """Result of closed trades, each after its unrounded fees."""
         self.gross_e4 = 0
+        self.unmatched_e4 = 0
+        """Premium got for contracts sold that were not held; cash that belongs to no trade."""
         self.fees = DayFees(schedule)
 
     @property
@@ -156,26 +164,47 @@ def exit_limit_e4(instrument: Instrument, bid_e4: int, attempt: int, risk: RiskP
 
 
 def approve(
-    order_prefix: str, signal: int, leg: Leg, attempt: int, instrument: Instrument, quantity: int, limit_e4: int
+    order_prefix: str,
+    signal: int,
+    leg: Leg,
+    attempt: int,
+    instrument: Instrument,
+    quantity: int,
+    price_e4: int,
+    kind: OrderKind = OrderKind.LIMIT,
 ) -> ApprovedOrder:
     """An order that may be sent.
 
     The id is a pure function of session, run nonce (both in the prefix), signal number, leg and try
     (law 8), so that a retry is recognised and a second run never adopts an earlier one's order.
 
+    Args:
+        order_prefix: Session and run nonce.
+        signal: Number of the signal.
+        leg: What it is for; an entry buys, all else sells.
+        attempt: 1-based.
+        instrument: The contract.
+        quantity: Contracts.
+        price_e4: The limit, or the stop price; 0 for a market order.
+        kind: At what price it may trade.
+
     Raises:
-        ValueError: no whole contract, or a limit that is off the grid or not above zero.
+        ValueError: no whole contract, a price that is off the grid or not above zero, or an entry at any price.
     """
-    if quantity < 1 or limit_e4 < 1 or round_to_tick(instrument.tick_rule, limit_e4, up=False) != limit_e4:
-        raise ValueError(f"not an order: {quantity} x {instrument.symbol} at {limit_e4} e4")
+    is_priced = price_e4 >= 1 and round_to_tick(instrument.tick_rule, price_e4, up=False) == price_e4
+    is_right = leg is not Leg.ENTRY and price_e4 == 0 if kind is OrderKind.MARKET else is_priced
+    if quantity < 1 or not is_right or (leg is Leg.ENTRY and kind is not OrderKind.LIMIT):
+        raise ValueError(f"not an order: {quantity} x {instrument.symbol} at {price_e4} e4 ({kind}, {leg})")
     return ApprovedOrder(
-        order_id=f"{order_prefix}-{signal:04d}-{'e' if leg is Leg.ENTRY else 'x'}{attempt}",
+        order_id=f"{order_prefix}-{signal:04d}-{_LEG_LETTERS[leg]}{attempt}",
         signal=signal,
         leg=leg,
         attempt=attempt,
         instrument=instrument,
         side=OrderSide.BUY if leg is Leg.ENTRY else OrderSide.SELL,
         quantity=quantity,
-        limit_e4=limit_e4,
+        limit_e4=price_e4 if kind is OrderKind.LIMIT else 0,
+        kind=kind,
+        stop_e4=price_e4 if kind is OrderKind.STOP else 0,
         seal=_SEAL,
     )

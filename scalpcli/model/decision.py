@@ -89,12 +89,12 @@ DECISION_FIELDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
     },
     "order": _ORDER
     | {
-        "leg": ("string", "entry or exit"),
+        "leg": ("string", "entry, exit or protect"),
         "try": ("integer", "1-based"),
         "symbol": ("string", "contract"),
         "side": ("string", "buy or sell"),
         "quantity": ("integer", "contracts"),
-        "limit_e4": ("integer", "limit price"),
+        "limit_e4": ("integer", "limit price, of a protective stop its stop price; 0 = a market order"),
         "bid_e4": ("integer", "best bid when decided"),
         "ask_e4": ("integer", "best ask when decided"),
         "reason": ("string", "signal, reprice, remainder or the exit's reason"),
@@ -102,7 +102,7 @@ DECISION_FIELDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
     "accepted": _ORDER | {"ts_market_ns": ("integer", "when it reached the market")},
     "fill": _ORDER
     | {
-        "leg": ("string", "entry or exit"),
+        "leg": ("string", "entry, exit or protect"),
         "quantity": ("integer", "contracts of this fill"),
         "price_e4": ("integer", "price"),
         "ts_market_ns": ("integer", "when it happened at the market"),
@@ -115,6 +115,7 @@ DECISION_FIELDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
     "cancelled": _ORDER | {"filled": ("integer", "contracts filled before"), "reason": ("string", "why")},
     "expired": _ORDER | {"filled": ("integer", "contracts filled before"), "reason": ("string", "why")},
     "rejected": _ORDER | {"reason": ("string", "the broker's words")},
+    "unknown": _ORDER | {"reason": ("string", "why it is not certain whether the broker has the order")},
     "unfilled": _EPISODE
     | {"signal": ("integer", "number of the signal"), "reason": ("string", "why the entry was given up")},
     "stop_watch": {
@@ -128,7 +129,10 @@ DECISION_FIELDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "signal": ("integer", "number of the signal"),
         "reason": (
             "string",
-            "STOP_LOSS TAKE_PROFIT TRAILING_STOP TIME_EXIT MOMENTUM_REVERSED STALLED FLATTEN GAP OPERATOR or EXPIRED",
+            (
+                "STOP_LOSS TAKE_PROFIT TRAILING_STOP TIME_EXIT MOMENTUM_REVERSED STALLED FLATTEN GAP OPERATOR"
+                " PROTECTION PROTECTIVE_STOP UNKNOWN_ORDER LATE_FILL ADOPTED EXTERNAL or EXPIRED"
+            ),
         ),
         "value": ("number", "what was found: percent, or seconds held, or the time"),
         "limit": ("number", "what it was held against, same unit"),
@@ -162,6 +166,29 @@ DECISION_FIELDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
     "halt": {
         "symbol": ("string", "what was halted"),
         "phase": ("string", "begins or ends"),
+    },
+    "live": {
+        "phase": ("string", "begins or pauses: entries are made between the two only"),
+        "reason": ("string", "why"),
+    },
+    "reconcile": {
+        "symbol": ("string", "contract"),
+        "action": ("string", "adopt, stop or clear"),
+        "held": ("integer", "contracts held as we believe"),
+        "broker": ("integer", "contracts held as the broker says"),
+        "price_e4": ("integer", "paid or got for the difference, 0 = not known"),
+        "applied": ("boolean", "whether it was acted on; not when what was compared has changed since"),
+        "reason": ("string", "why"),
+    },
+    "do_not_exercise": {
+        "symbol": ("string", "contract still held that expires today"),
+        "held": ("integer", "contracts"),
+    },
+    "alarm": {
+        "text": ("string", "what somebody must look at"),
+        "about": ("string", "order id, contract or protection"),
+        "value": ("number|null", "what was found"),
+        "limit": ("number|null", "what it was held against, same unit"),
     },
     "operator": {"command": ("string", "stop, flatten, kill or arm")},
     "session_end": {

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from scalpcli.model.order import ReplyKind
+from scalpcli.model.order import Reply, ReplyKind
 
 PREVIOUS_LEVELS: Final = "previous_levels"
 """Body: `session` (ISO day), `high_e4`, `low_e4`, `close_e4`: regular session, range and last prints."""
@@ -79,7 +79,31 @@ def body_fault(note: Note) -> str:
             return f"a note of kind `{note.kind}` has no `{name}`"
         if not is_right(note.body[name]):
             return f"`{name}` of a note of kind `{note.kind}` is not {what}"
+    if note.kind == BROKER:
+        return _fill_fault(note.body)
     return ""
+
+
+def _fill_fault(body: dict[str, Any]) -> str:
+    """Why a reply's numbers are not right; only a fill must have them."""
+    least = 1 if body["reply"] == ReplyKind.FILL else 0
+    for name in ("quantity", "price_e4"):
+        if not _is_count(body.get(name, 0)) or body.get(name, 0) < least:
+            return f"`{name}` of a note of kind `{BROKER}` is not a whole number from {least}"
+    return ""
+
+
+def reply_of(note: Note) -> Reply:
+    """The broker's answer that a faultless `BROKER` note holds."""
+    body = note.body
+    return Reply(
+        ReplyKind(body["reply"]),
+        body["order_id"],
+        body["ts_market_ns"],
+        quantity=body.get("quantity", 0),
+        price_e4=body.get("price_e4", 0),
+        reason=body.get("reason", ""),
+    )
 
 
 def _is_count(value: object) -> bool:

@@ -27,6 +27,16 @@ class Leg(StrEnum):
     """Sent by the guard, when the engine does not answer."""
 
 
+class OrderKind(StrEnum):
+    """At what price an order may trade."""
+
+    LIMIT = "limit"
+    MARKET = "market"
+    """At any price: the last try of an exit, never an entry."""
+    STOP = "stop"
+    """Rests until the market trades at its stop price, then trades at any: a protective stop."""
+
+
 class ReplyKind(StrEnum):
     """What a broker says of an order."""
 

@@ -192,6 +192,14 @@ class ExitParams:
     flatten_before_close_minutes: float = setting(
         50.0, "sell everything so many minutes before the close", ge=0.0, le=390.0
     )
+    last_rung_before_close_minutes: float = setting(
+        10.0,
+        "contracts of the day still held so many minutes before the close are not exercised, and somebody is called;"
+        " 0 = off: an option in the money by a cent becomes 100 shares over a weekend",
+        ge=0.0,
+        le=390.0,
+        is_later=True,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +224,13 @@ class RiskParams:
         le=10_000,
     )
     exit_through_ticks: int = setting(2, "ticks below the bid an escalated exit stands", ge=0, le=1000)
+    rejects_in_a_row_max: int = setting(
+        3,
+        "orders refused in a row that end entries until `arm`; 0 = off: what refuses three refuses the fourth",
+        ge=0,
+        le=1000,
+        is_later=True,
+    )
 
 
 @dataclass(frozen=True, slots=True)

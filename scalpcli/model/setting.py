@@ -16,6 +16,7 @@ class Bounds:
     le: float | None = None
     gt: float | None = None
     choices: tuple[str, ...] = ()
+    is_later: bool = False
 
 
 def setting(
@@ -26,9 +27,13 @@ def setting(
     le: float | None = None,
     gt: float | None = None,
     choices: tuple[str, ...] = (),
+    is_later: bool = False,
 ) -> Any:
-    """A dataclass field that carries its meaning and its bounds."""
-    metadata = {"bounds": Bounds(help, ge, le, gt, choices)}
+    """A dataclass field that carries its meaning and its bounds.
+
+    `is_later` = added after results were blessed: at its default it stays out of the configuration's digest.
+    """
+    metadata = {"bounds": Bounds(help, ge, le, gt, choices, is_later)}
     return dataclasses.field(default=default, metadata=metadata)
 
 

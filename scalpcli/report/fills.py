@@ -134,7 +134,9 @@ def _row(
         row[f"{name}_slippage_usd"] = None if touch is None else round(sign * (price - touch) * worth, 4)
         mid = None if bid is None or ask is None else (bid + ask) / 2.0
         row[f"{name}_mid_slippage_usd"] = None if mid is None else round(sign * (price - mid) * worth, 4)
-    limit = None if order is None else order["limit_e4"] / E4_PER_USD
+    # A market order has no limit, and the price at which a stop wakes up is none.
+    has_limit = order is not None and order["limit_e4"] > 0 and order["leg"] != "protect"
+    limit = order["limit_e4"] / E4_PER_USD if order is not None and has_limit else None
     row["improvement_usd"] = None if limit is None else round(sign * (limit - price) * worth, 4)
     row |= _latencies(life, fill, order, first)
     row |= _mark_outs(fill, sign, price, quotes, market)

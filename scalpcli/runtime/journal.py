@@ -112,7 +112,7 @@ class SessionJournal:
             self._by_signal[body["signal"]] = body | {"ts_ns": decision.ts_ns, "entry": 0, "exit": 0, "fill_count": 0}
         elif kind == "order":
             about = self._by_signal[body["signal"]]
-            about[body["leg"]] = max(about[body["leg"]], body["try"])
+            about[body["leg"]] = max(about.get(body["leg"], 0), body["try"])
         elif kind == "fill":
             self._by_signal[body["signal"]]["fill_count"] += 1
             self._note_equity(decision.ts_ns, "fill")

@@ -34,7 +34,7 @@ from scalpcli.core.executor import Command
 from scalpcli.core.layout import NEVER_NS
 from scalpcli.core.risk import ApprovedOrder
 from scalpcli.core.view import MarketView, Quote
-from scalpcli.model.order import CancelRequest, Reply, ReplyKind
+from scalpcli.model.order import CancelRequest, DoNotExercise, Reply, ReplyKind
 from scalpcli.model.params import SimulatedBrokerParams
 from scalpcli.model.row import UNDERLYING_ID
 from scalpcli.model.session import Session
@@ -112,6 +112,9 @@ class SimulatedBroker:
 
     def send(self, command: Command, t_ns: int) -> None:
         """Take an order or a cancel on its way to the market."""
+        if isinstance(command, DoNotExercise):
+            # Exercise does not exist here (10).
+            return
         order_ns, report_ns = self._latencies.next()
         if isinstance(command, CancelRequest):
             # Latencies are drawn, but a cancel does not overtake its order.

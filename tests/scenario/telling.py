@@ -71,7 +71,8 @@ _TELL: dict[str, Callable[[dict[str, Any], dict[str, str]], str]] = {
         f" at {_usd(b['entry_price_target_e4'])}"
     ),
     "order": lambda b, labels: (
-        f"order {_short(b)} {b['side']} {b['quantity']} {labels[b['symbol']]} at {_usd(b['limit_e4'])} ({b['reason']})"
+        f"order {_short(b)} {b['side']} {b['quantity']} {labels[b['symbol']]}"
+        f" at {_usd(b['limit_e4']) if b['limit_e4'] else 'market'} ({b['reason']})"
     ),
     "accepted": lambda b, _: f"accepted {_short(b)}",
     "fill": _fill,
@@ -89,5 +90,15 @@ _TELL: dict[str, Callable[[dict[str, Any], dict[str, str]], str]] = {
     ),
     "gap": lambda b, _: f"gap {b['phase']} {' '.join(b['channels'])}",
     "halt": lambda b, labels: f"halt {b['phase']} {labels.get(b['symbol'], b['symbol'])}",
+    "unknown": _ended("unknown"),
+    "live": lambda b, _: f"live {b['phase']}: {b['reason']}",
+    "reconcile": lambda b, labels: (
+        f"reconcile {b['action']} {labels.get(b['symbol'], b['symbol'])}: {b['broker']} against {b['held']}"
+        + ("" if b["applied"] else ", not applied")
+    ),
+    "do_not_exercise": lambda b, labels: f"do_not_exercise {labels[b['symbol']]} x{b['held']}",
+    "alarm": lambda b, labels: (
+        f"alarm {labels.get(b['about'], b['about'])}: {b['text']}: {_number(b['value'])} against {_number(b['limit'])}"
+    ),
     "operator": lambda b, _: f"operator {b['command']}",
 }

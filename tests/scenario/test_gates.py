@@ -77,8 +77,18 @@ STANDING: dict[str, tuple[Callable[[], Script], dict[str, Any], str]] = {
         {"scalp": {"confidence_max": 70}},
         "confidence: 75 against 70 (overextended)",
     ),
-    "live trading is not enabled": (
+    "trading with an account has not begun": (
         market,
+        {"mode": "shadow"},
+        "not_live: 0 against 1 (trading has not begun)",
+    ),
+    "trading with an account pauses": (
+        lambda: market().live("10:30:10").live("10:30:50", "pauses", "reconnecting"),
+        {"mode": "shadow"},
+        "not_live: 0 against 1 (reconnecting)",
+    ),
+    "live trading is not enabled": (
+        lambda: market().live("10:30:10"),
         {"mode": "paper"},
         "disabled: 0 against 1 (scalp.enabled is false)",
     ),
@@ -317,7 +327,11 @@ LIMITS: dict[str, tuple[Callable[[], Script], dict[str, Any]]] = {
         lambda: market().operator("10:30:20", "kill").operator("10:30:30", "arm"),
         {},
     ),
-    "live trading is enabled": (market, {"mode": "paper", "scalp": {"enabled": True}}),
+    "live trading is enabled": (
+        lambda: market().live("10:30:10"),
+        {"mode": "paper", "scalp": {"enabled": True}},
+    ),
+    "a shadow needs no switch": (lambda: market().live("10:30:10"), {"mode": "shadow", "scalp": {"enabled": False}}),
     "replay needs no switch": (market, {"scalp": {"enabled": False}}),
 }
 

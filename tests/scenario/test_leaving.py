@@ -83,7 +83,7 @@ def test_after_half_of_its_tries_an_exit_goes_through_the_bid():
 
 
 def test_the_last_exit_sells_at_any_price():
-    """One re-pricing: the second order asks for a cent, and gets the bid that stands."""
+    """One re-pricing: the second order is a market order, and gets the bid that stands."""
     script = fading(market().option(*TARGET), 5)
 
     told = exits_of(script, risk={"exit_reprices_max": 1})
@@ -94,7 +94,7 @@ def test_the_last_exit_sells_at_any_price():
         "10:31:10.300 accepted 0x1",
         "10:31:11.000 cancel 0x1: reprice",
         "10:31:11.300 cancelled 0x1: taken back",
-        "10:31:11.300 order 0x2 sell 10 C400 at 0.01 (TAKE_PROFIT)",
+        "10:31:11.300 order 0x2 sell 10 C400 at market (TAKE_PROFIT)",
         "10:31:11.600 accepted 0x2",
         "10:31:11.600 fill 0x2 10 at 1.74 of :11.550, 0 held",
         "10:31:11.600 trade 10 C400 TAKE_PROFIT +340.00",
@@ -117,7 +117,7 @@ def test_the_last_exit_rests_until_someone_bids():
         "10:31:11.600 accepted 0x2",
         "10:31:12.300 cancel 0x2: reprice",
         "10:31:12.600 cancelled 0x2: taken back",
-        "10:31:12.600 order 0x3 sell 10 C400 at 0.01 (TAKE_PROFIT)",
+        "10:31:12.600 order 0x3 sell 10 C400 at market (TAKE_PROFIT)",
         "10:31:12.900 accepted 0x3",
         "10:31:55.050 fill 0x3 10 at 0.70 of :55.000, 0 held",
         "10:31:55.050 trade 10 C400 TAKE_PROFIT -700.00",

@@ -32,6 +32,7 @@ from scalpcli.model.decision import DECISION_FIELDS, Decision
 from scalpcli.model.fees import schedule_for
 from scalpcli.model.instrument import Instrument, TickRule
 from scalpcli.model.note import Note
+from scalpcli.model.order import Leg
 from scalpcli.model.params import Blackout, Params
 from scalpcli.model.session import Session, at_ns, ns_to_new_york, session_of
 from scalpcli.runtime.journal import SessionJournal
@@ -68,7 +69,7 @@ QUIET: dict[str, dict[str, Any]] = {
         "last_entry_before_close_minutes": 2.0,
     },
     "selection": {"greeks_source": "tape", "greeks_age_s_max": 3600.0},
-    "exits": {"flatten_before_close_minutes": 1.0},
+    "exits": {"flatten_before_close_minutes": 1.0, "last_rung_before_close_minutes": 0.0},
     "risk": {"contracts_max": 10},
     "simulated_broker": {"quote_age_ms_max": 600_000},
     "replay": {"gaps": "flatten"},
@@ -212,6 +213,10 @@ class Script:
         self.notes.append((clock(at), kind, body))
         return self
 
+    def live(self, at: str, phase: str = "begins", reason: str = "test") -> Script:
+        """Trading with an account begins or pauses."""
+        return self.note(at, notes.LIVE, {"phase": phase, "reason": reason})
+
     def operator(self, at: str, command: str) -> Script:
         """An operator's command."""
         return self.note(at, notes.OPERATOR, {"command": command})
@@ -354,8 +359,10 @@ def _check(played: Played) -> None:
         assert json.loads(line)["kind"] == decision.kind
     ledger, scalps = played.engine.ledger, played.engine.scalps
     paid_e4 = sum((each.bought_sum_e4 - each.sold_sum_e4) * 100 for each in scalps)
-    assert ledger.cash_e4 == ledger.starting_equity_e4 + ledger.gross_e4 - paid_e4
-    assert ledger.committed_e4 == sum(each.working.limit_e4 * each.missing * 100 for each in scalps if each.working)
+    assert ledger.cash_e4 == ledger.starting_equity_e4 + ledger.gross_e4 - paid_e4 + ledger.unmatched_e4
+    entries = [each for each in scalps if each.working and each.working.leg is Leg.ENTRY]
+    assert ledger.committed_e4 == sum(each.working.limit_e4 * each.missing * 100 for each in entries if each.working)
+    assert all(each.held >= 0 for each in scalps)
 
 
 def check_layout(decision: Decision) -> None:
