@@ -1,0 +1,185 @@
+"""What must always be true, looked at where money moves: at the exchange and on the wire, never in the engine's books.
+
+A broken rule does not stop the world in the step that broke it; it is noted, and the schedule ends as soon as it can.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from scalpcli.exchange.orders import OPEN, Order
+from scalpcli.model.order import OrderSide
+from tests.simulation.world.floor import CASH_USD, Floor
+from tests.simulation.world.loop import Process, VirtualLoop
+from tests.simulation.world.stores import Disk
+
+_ID = re.compile(r"^(.*-\d{4})-([exsg])(\d+)$")
+LATE_ENTRY_S = 2.5
+"""An entry's first request leaves so long after its decision at most: `late_entry_ms_max` and a moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A rule that did not hold: which, and what was found."""
+
+    rule: str
+    found: str
+
+
+@dataclass(slots=True)
+class Watch:
+    """Looks at everything that crosses the wire and at every change of the account.
+
+    Args:
+        loop: Virtual time.
+        disk: What the processes left on disk.
+        contracts_max: Contracts of one order at most, by the settings.
+        late_entry_s: As `LATE_ENTRY_S`.
+
+    Attributes:
+        broken: Rules that did not hold, in order.
+        told: What happened, one line each, for whoever looks at one schedule.
+        entries: Entry orders the exchange took.
+    """
+
+    loop: VirtualLoop
+    disk: Disk
+    contracts_max: int
+    floor: Floor | None = None
+    broken: list[Broken] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
+    is_telling: bool = False
+    entries: int = 0
+    is_armed: bool = False
+    """Whether an operator armed the run after the guard had acted."""
+    _bodies: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _sender: dict[str, str] = field(default_factory=dict)
+    _approved: dict[str, int] = field(default_factory=dict)
+    _looked: Counter[str] = field(default_factory=Counter)
+    _executions: int = 0
+
+    def note(self, words: str) -> None:
+        """Tell what happens, where somebody listens."""
+        if self.is_telling:
+            self.told.append(f"{self.loop.time():9.4f} {words}")
+
+    def fail(self, rule: str, found: str) -> None:
+        """Note a rule that does not hold."""
+        self.broken.append(Broken(rule, f"at {self.loop.time():.4f} s: {found}"))
+        self.note(f"BROKEN {rule}: {found}")
+
+    # --- what leaves a process ---------------------------------------------------------------------------
+
+    def on_send(self, process: Process, body: dict[str, Any]) -> None:
+        """An order leaves a process."""
+        order_id = str(body["client_order_id"])
+        parts = _ID.match(order_id)
+        if parts is None:
+            self.fail("ids are ours", f"{order_id} was sent")
+            return
+        before = self._bodies.setdefault(order_id, body)
+        if before != body:
+            self.fail("no duplicate order", f"{order_id} was sent as {before} and as {body}")
+        decided_s = self._decided_s(order_id, process)
+        if decided_s is None:
+            self.fail("journalled and synced before it is sent", f"{order_id} is not on the disk")
+        if body["side"] == OrderSide.BUY:
+            self._on_entry(process, order_id, decided_s)
+        else:
+            self._on_sell(order_id, body)
+
+    def _decided_s(self, order_id: str, process: Process) -> float | None:
+        """When an order was decided, by what is on the disk; nothing where the disk does not know it."""
+        if process.name.startswith("guard"):
+            fence = self.disk.folder / "fence.json"
+            return self.loop.time() if fence.exists() and order_id in fence.read_text() else None
+        at = self.disk.synced.find(f'"order_id":"{order_id}"'.encode())
+        if at < 0:
+            return None
+        begin = self.disk.synced.rfind(b"\n", 0, at) + 1
+        line = json.loads(self.disk.synced[begin : self.disk.synced.find(b"\n", at)])
+        assert self.floor is not None
+        return (int(line["ts_ns"]) - self.floor.market.start_ns) / 1e9
+
+    def _on_entry(self, process: Process, order_id: str, decided_s: float | None) -> None:
+        sender = self._sender.setdefault(order_id, process.name)
+        is_first = sender == process.name and self._looked[order_id] == 0
+        self._looked[order_id] += 1
+        age_s = self.loop.time() - (decided_s if decided_s is not None else self.loop.time())
+        if age_s > LATE_ENTRY_S and (is_first or sender != process.name):
+            self.fail("no late entry", f"{order_id} was sent by {process.name} {age_s:.2f} s after its decision")
+        if (self.disk.folder / "fence.json").exists() and not self.is_armed:
+            self.fail("no entry behind the guard's fence", f"{order_id} was sent by {process.name}")
+
+    def _on_sell(self, order_id: str, body: dict[str, Any]) -> None:
+        assert self.floor is not None
+        account = self.floor.account
+        if any(order.request.client_order_id == order_id for order in account.orders.values()):
+            return
+        instrument = self.floor.market.by_symbol[body["symbol"]]
+        available = account.available(instrument.instrument_id)
+        if int(body["qty"]) > available:
+            self.fail("never net short", f"{order_id} sells {body['qty']} of {available} that may be sold")
+
+    # --- what stands at the exchange ---------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Look at the account after anything happened there."""
+        assert self.floor is not None
+        account = self.floor.account
+        for position in account.positions.values():
+            if position.quantity < 0:
+                self.fail("never net short", f"{position.quantity} {position.instrument.symbol}")
+        live: Counter[tuple[str, str]] = Counter()
+        for order in account.orders.values():
+            self._look_at(order)
+            if order.status in OPEN and order.request.side is OrderSide.SELL:
+                live[_signal(order), "sell"] += 1
+        for (signal, _), count in live.items():
+            if count > 1:
+                self.fail("no two exits at one time", f"{count} sells of {signal} work")
+        self._look_at_cash()
+
+    def _look_at(self, order: Order) -> None:
+        """An order of ours was taken: hold it against what was approved."""
+        order_id = order.request.client_order_id
+        if order_id in self._approved:
+            return
+        self._approved[order_id] = order.request.quantity
+        sent = self._bodies.get(order_id)
+        if sent is None:
+            self.fail("no duplicate order", f"{order_id} is at the exchange and was never sent")
+        if order.request.side is not OrderSide.BUY:
+            return
+        self.entries += 1
+        signal = _signal(order)
+        first = self._bodies.get(f"{signal}-e1", {"qty": 0})
+        mine = [each for each in self._orders() if _signal(each) == signal and each.request.side is OrderSide.BUY]
+        bought = sum(each.filled if each.status not in OPEN else each.request.quantity for each in mine)
+        if bought > int(first["qty"]) or order.request.quantity > self.contracts_max:
+            self.fail("never more than approved", f"{order_id}: {bought} may be bought of {first['qty']} approved")
+
+    def _orders(self) -> list[Order]:
+        assert self.floor is not None
+        return list(self.floor.account.orders.values())
+
+    def _look_at_cash(self) -> None:
+        assert self.floor is not None
+        executions = self.floor.executions
+        if len(executions) == self._executions:
+            return
+        self._executions = len(executions)
+        expected_e4 = round(CASH_USD * 10_000) + sum(
+            (each.price_e4 if each.side == "sell" else -each.price_e4) * each.quantity * 100 for each in executions
+        )
+        if self.floor.account.cash_e4 != expected_e4:
+            self.fail("cash adds up", f"{self.floor.account.cash_e4} e4 is not {expected_e4} e4")
+
+
+def _signal(order: Order) -> str:
+    parts = _ID.match(order.request.client_order_id)
+    return parts[1] if parts else order.request.client_order_id
