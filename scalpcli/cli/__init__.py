@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from scalpcli import __version__
-from scalpcli.cli import config, doctor, exchange, optimize, record, replay, report, scan, tape
+from scalpcli.cli import config, doctor, exchange, optimize, record, rehearse, replay, report, scan, tape
 from scalpcli.cli.shell import adopt, new_app
 
 __all__ = ["app", "main"]
@@ -40,6 +40,7 @@ def root(
 app.command("replay", epilog=f"Example: {replay.EXAMPLE}")(replay.replay)
 app.command("report", epilog=f"Example: {report.EXAMPLE}")(report.report)
 app.command("exchange", epilog=f"Example: {exchange.EXAMPLE}")(exchange.exchange)
+app.command("rehearse", epilog=f"Example: {rehearse.EXAMPLE}")(rehearse.rehearse)
 app.command("doctor", epilog=f"Example: {doctor.EXAMPLE}")(doctor.doctor)
 app.add_typer(record.app, name="record")
 app.command("scan-options", epilog=f"Example: {scan.EXAMPLE}")(scan.scan_options)

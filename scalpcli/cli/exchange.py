@@ -90,7 +90,7 @@ def exchange(
     if wait_for < 0 or frame_messages < 1:
         raise UsageError("`--wait-for` is below 0, or `--frame-messages` below 1", hint="write whole numbers above")
     with ExitStack() as stack:
-        settings = _settings(tape, start, until, wait_for, faults, fault or [], seed)
+        settings = served(tape, start, until, wait_for, faults, fault or [], seed)
         local = _exchange(
             stack,
             tape,
@@ -137,10 +137,15 @@ def keys_of(environ: Mapping[str, str]) -> tuple[str, str] | None:
     return (key, secret) if key else None
 
 
-def _settings(
+def served(
     tape: Path, start: str, until: str, wait_for: int, faults: Path | None, flags: list[str], seed: int | None
 ) -> dict[str, Any]:
-    """Times and faults, which need the tape's session."""
+    """Times and faults as `LocalExchange` takes them, from flags that need the tape's session.
+
+    Raises:
+        DataError: there is no tape.
+        UsageError: a time of day or a fault cannot be meant.
+    """
     from scalpcli.exchange.fault_script import read_script
     from scalpcli.runtime.tape import Tape
 
