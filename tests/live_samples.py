@@ -113,7 +113,7 @@ _CLOSED_SIGNAL = SIGNAL | {
 _DECISIONS = [
     _trigger("10:04:31", 3, "breakout", "put"),
     _CLOSED_SIGNAL,
-    FILL | {"ts_ns": at("10:04:31.400"), "signal": 0, "quantity": 2, "price_e4": 14_500},
+    FILL | {"ts_ns": at("10:04:31.400"), "signal": 0, "quantity": 2, "filled": 2, "held": 2, "price_e4": 14_500},
     {
         "ts_ns": at("10:11:02"),
         "kind": "exit",
