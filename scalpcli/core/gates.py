@@ -84,6 +84,26 @@ class Gates:
             or self._pace(t_ns, tally)
         )
 
+    def lights(self, t_ns: int, tally: SessionTally, view: MarketView) -> dict[str, Refused | None]:
+        """For people: each group of reasons, and the first of it that stands against any entry at `t_ns`."""
+        scalp = self._params.scalp
+        begun = tally.scalps_opened + tally.scalps_waiting
+        is_full = tally.scalps_live >= scalp.max_concurrent_scalps
+        return {
+            "protections": self._protections(tally),
+            "session_window": self._clock(t_ns),
+            "market": self._market(t_ns, view),
+            "daily_count": Refused("daily_count", True, float(begun), float(scalp.max_daily_scalps))
+            if begun >= scalp.max_daily_scalps
+            else None,
+            "open_position": Refused("open_position", True, tally.scalps_live, scalp.max_concurrent_scalps)
+            if is_full
+            else None,
+            "pace": self._pace(t_ns, tally),
+            "freshness": self.transient(t_ns, view),
+            "enabled": self.last_of_all(),
+        }
+
     def last_of_all(self) -> Refused | None:
         """In live, nothing is ordered while `scalp.enabled` is false; asked after every other gate."""
         if self._is_live and not self._params.scalp.enabled:

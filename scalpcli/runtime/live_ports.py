@@ -80,19 +80,21 @@ class JournalStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What an earlier process, or a recorder since the morning, left of this session.
+    """What earlier processes of this run left.
+
+    Rows of the morning that a recorder brought, where the run itself begins later, are no past: they come first from
+    `keeper`, as the head of its recording.
 
     Attributes:
-        blocks: Rows of the tape so far, in order.
+        blocks: Rows of the run's tape so far, in order.
         journal: `decisions.jsonl` as it lies on the disk; empty where this run begins.
-        is_restart: Whether a process of this very run went before.
-        is_fenced: Whether the guard acted for it: no entries until an operator arms again.
+        fenced_ns: When the guard began to act for this run last; 0 = never. No entries from then on until an
+            operator arms again.
     """
 
     blocks: Iterable[Block] = ()
     journal: bytes = b""
-    is_restart: bool = False
-    is_fenced: bool = False
+    fenced_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,8 @@ class LiveParts:
         desk: The broker; nothing in shadow mode.
         limits: When it ends.
         past: What went before.
+        has_updates: Whether the broker's stream of updates is there; where one is wired that is not up yet, no, and
+            `Trader.updates_ready` tells.
         is_killed: Whether the kill file exists; asked twice a second.
         say: Takes words for people.
         about: Facts for `state()` and the manifest: `run`, `pid`, `version`, `feed`, `option_feed`, `source`.
@@ -139,6 +143,7 @@ class LiveParts:
     desk: Desk | None
     limits: LiveLimits
     past: Past = Past()
+    has_updates: bool = True
     is_killed: Callable[[], bool] = lambda: False
     say: Callable[[str], None] = lambda _words: None
     about: dict[str, Any] = field(default_factory=dict)

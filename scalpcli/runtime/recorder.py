@@ -2,7 +2,8 @@
 
 Decides when rows are taken, when they are with the operating system and when the disk is waited for, and what ends
 a recording. Leaves the market to the source, bytes to the log, and how a day's recording begins and is sealed to
-`recording.py`. Writing runs in one thread of its own, so the event loop that reads the sockets never waits for a disk.
+`recording.py`. Writing runs in one thread of its own, so the event loop that reads the sockets never waits for a disk;
+only before an order leaves are its last rows written at once (`write_now`), because two changes of threads take longer.
 
 A row is with the operating system `flush_ms` after it was received: it waits for at most half of that to be taken,
 and the other half is left for writing it. Readers of the tap get rows every `TAP_MS`, before they are on disk.
@@ -12,19 +13,25 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Protocol
+
+import numpy as np
 
 from scalpcli.errors import DataError, ScalpcliError
 from scalpcli.model.block import Block
 from scalpcli.model.params import RecordParams
+from scalpcli.model.row import COLUMNS
 from scalpcli.runtime.clock import MarketClock
 from scalpcli.runtime.recorder_figures import RecordingFigures, summary_of
 from scalpcli.runtime.seal_room import SealRoom
 
+_ROWS_NOW_MAX: Final = 2_000
+"""Rows that are written at once: about a millisecond's work."""
 TAP_MS: Final = 20
 """How often rows are handed to readers of the tap, while there are any."""
 DISK_LOOK_S: Final = 1.0
@@ -138,6 +145,8 @@ class Recorder:
         self._room = room
         self._head = head
         self._waiting: list[Block] = []
+        self._untold: list[Block] = []
+        self._listener: Callable[[Block], None] | None = None
         self._writing = asyncio.Lock()
         self._stop = asyncio.Event()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="recorder")
@@ -168,6 +177,33 @@ class Recorder:
         """End the recording soon; the first reason given stands."""
         self.ended = self.ended or reason
         self._stop.set()
+
+    def listen(self, listener: Callable[[Block], None]) -> None:
+        """Hand every block to `listener` in the moment it is taken; figures and readers get it a little later."""
+        self._listener = listener
+
+    def take(self) -> None:
+        """Take what the source learned now; whoever listens gets it before this returns."""
+        self._take()
+
+    def write_now(self) -> bool:
+        """Have every row taken so far with the operating system when this returns; it holds up the event loop.
+
+        Returns:
+            Whether it was done; not where the writing thread is at work: then wait for `written`.
+
+        Raises:
+            DataError: it could not be written; the recording ends.
+        """
+        if self._writing.locked() or sum(block.rows for block in self._waiting) > _ROWS_NOW_MAX:
+            return False
+        blocks, self._waiting = self._waiting, []
+        try:
+            self._put(blocks, durable=False)
+        except ScalpcliError as error:
+            self._fail(error)
+            raise
+        return True
 
     async def written(self, *, durable: bool = False) -> None:
         """Wait until every row learned up to now is with the operating system.
@@ -210,6 +246,7 @@ class Recorder:
             await self._look_at_the_disk(now_s)
         else:
             self._take()
+            self._tell()
 
     def _take(self) -> None:
         """Take what the source learned: readers get it now, the log at the next write."""
@@ -219,14 +256,27 @@ class Recorder:
         self._accept(block)
 
     def _accept(self, block: Block) -> None:
-        self.figures.take(block)
         self._waiting.append(block)
+        self._untold.append(block)
+        if self._listener is not None:
+            # Whoever trades on it comes first; the others are told when the next piece of work is due.
+            self._listener(block)
+        else:
+            self._tell()
+
+    def _tell(self) -> None:
+        """Tell figures and readers of the rows taken, many small blocks as one."""
+        if not self._untold:
+            return
+        block, self._untold = merged(self._untold), []
+        self.figures.take(block)
         if self._readers is not None:
             self._readers.publish(block)
 
     async def _write(self, *, durable: bool) -> None:
         async with self._writing:
             self._take()
+            self._tell()
             blocks, self._waiting = self._waiting, []
             loop = asyncio.get_running_loop()
             started_s = loop.time()
@@ -241,8 +291,8 @@ class Recorder:
     def _put(self, blocks: list[Block], durable: bool) -> None:
         """In the writing thread."""
         try:
-            for block in blocks:
-                self._log.append(block)
+            if blocks:
+                self._log.append(merged(blocks))
             self._log.flush()
             if durable:
                 self._log.sync()
@@ -297,6 +347,22 @@ class Recorder:
             await asyncio.get_running_loop().run_in_executor(self._worker, self._log.close, counted)
         except OSError as error:
             raise _disk_refused(self._limits.folder, error) from None
+
+
+def merged(blocks: Sequence[Block]) -> Block:
+    """Blocks that follow each other as one: a frame per row would be all frames.
+
+    Args:
+        blocks: At least one.
+    """
+    if len(blocks) == 1:
+        return blocks[0]
+    columns = {name: np.concatenate([block.columns[name] for block in blocks]) for name in COLUMNS}
+    lists = (
+        tuple(chain.from_iterable(getattr(block, name) for block in blocks))
+        for name in ("notes", "instruments", "conditions", "exchanges")
+    )
+    return Block(columns, *lists)
 
 
 def check_room(free_bytes: int, min_free_gb: float, folder: Path) -> None:

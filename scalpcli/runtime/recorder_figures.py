@@ -163,6 +163,15 @@ class LoopWatch:
             "loop_late_ms_max": self.late_ms_max,
         }
 
+    def percents(self) -> dict[str, float | None]:
+        """Milliseconds late: half of all, 99 percent, rounded up to a step, and the worst; nothing before the first."""
+        total = int(self._counts.sum())
+        if not total:
+            return {"p50_ms": None, "p99_ms": None, "max_ms": None}
+        places = np.searchsorted(np.cumsum(self._counts), [0.5 * total, 0.99 * total])
+        half, most = (min((int(at) + 1) * self.STEP_MS, self.late_ms_max) for at in places)
+        return {"p50_ms": round(half, 3), "p99_ms": round(most, 3), "max_ms": round(self.late_ms_max, 3)}
+
 
 def rates(before: dict[str, int], now: dict[str, int], seconds: float) -> dict[str, float]:
     """Rows a second by name, from two counts that many seconds apart."""

@@ -72,15 +72,19 @@ class Runner:
             batches: Rows in tape order, none after `until_ns`; how they are cut changes nothing (law 1).
             until_ns: Where to stop: nothing is decided later.
         """
-        self._settle()
+        self.begin()
         for batch in batches:
             if len(batch.ts_recv_ns):
                 # Rows of the last receive time may go on in the next batch.
                 self.feed(batch, int(batch.ts_recv_ns[-1]) - 1)
         self.feed(_EMPTY, until_ns)
 
+    def begin(self) -> None:
+        """Tell the market's state what to come back for, and write down what was decided; before the first batch."""
+        self._settle()
+
     def feed(self, batch: RowBatch, known_ns: int) -> None:
-        """Fold one batch.
+        """Fold one batch; `begin` comes before the first.
 
         Args:
             batch: Rows not handed in before.

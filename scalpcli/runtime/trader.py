@@ -2,15 +2,42 @@
 
 Decides the order of things around one session with an account. Leaves deciding to the engine, rows to the source
 and the recorder, and files to `live_run.py`.
+
+Nothing reaches the engine but rows. A reply of the broker, a difference, a command of the operator is written as a cold
+row first and folded with the others, so that the tape holds everything that can change a decision.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
 
+from scalpcli.core.executor import Command
+from scalpcli.core.layout import NEVER_NS
+from scalpcli.core.risk import ApprovedOrder
+from scalpcli.errors import ScalpcliError
+from scalpcli.model.block import Block
 from scalpcli.model.broker import BrokerUpdate
+from scalpcli.model.note import BROKER, OPERATOR
+from scalpcli.model.order import Reply
+from scalpcli.runtime.live_chores import CLOSE, UNTIL, Chores
+from scalpcli.runtime.live_engine import LiveEngine, decision_of
+from scalpcli.runtime.live_news import News
+from scalpcli.runtime.live_orders import OrderTracker, is_entry, reply_body
+from scalpcli.runtime.live_outlet import Outlet
+from scalpcli.runtime.live_phase import CATCHING_UP, ENDED, STOPPING, TRADING, WAITING, Permission
 from scalpcli.runtime.live_ports import LiveEnd, LiveParts
+from scalpcli.runtime.live_reconcile import Reconciler
+from scalpcli.runtime.live_resume import Resumed, fold_past
+from scalpcli.runtime.live_sender import Sender
+from scalpcli.runtime.live_state import state_of
+from scalpcli.runtime.recorder_figures import LoopWatch
+
+FAILED: Final = "failed"
+_FLAT_LOOK_S: Final = 0.02
+_ANSWER_S_MAX: Final = 10.0
+"""Seconds an end waits for answers to what was sent."""
 
 
 class Trader:
@@ -22,46 +49,132 @@ class Trader:
     Args:
         parts: Everything it touches, see `LiveParts`. Its `keeper` must hand over rows of the same source that
             `maker` writes cold rows into, and `setup.instruments` are all the contracts there will be.
+
+    Attributes:
+        finished_ns: Up to when rows were folded before the sums were written; 0 = the session was not ended, so that
+            a later process may go on.
     """
 
     def __init__(self, parts: LiveParts) -> None:
-        self._parts = parts
+        self.parts = parts
+        self.live = LiveEngine(parts.setup, parts.hot)
+        self.tracker = OrderTracker()
+        self.news = News(parts.clock, parts.say)
+        self.permission = Permission(parts.maker, parts.clock, parts.setup.params.live, has_updates=parts.has_updates)
+        self.watch = LoopWatch()
+        self.phase = WAITING
+        self.finished_ns = 0
+        self.started_ns = parts.clock.now_ns()
+        self.sender: Sender | None = None
+        self.reconciler: Reconciler | None = None
+        self._outlet = Outlet(parts.keeper, parts.store, self.live.lines, 0, self._send, self._refuse)
+        self._blocks: list[Block] = []
+        self._told = 0
+        self._is_ready = self._is_due = self._is_pumping = False
+        self._needs_rows = True
+        self._gaps = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_ns = NEVER_NS
+        self._look_event = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._reason = ""
+        self._fault: BaseException | None = None
+        self._closing: asyncio.Task[None] | None = None
+        if parts.desk is not None:
+            self._connect()
+        parts.keeper.listen(self._blocks.append)
+
+    def _connect(self) -> None:
+        parts, params = self.parts, self.parts.setup.params.live
+        assert parts.desk is not None
+        self.sender = Sender(
+            parts.desk,
+            self.tracker,
+            params,
+            parts.clock,
+            tell=self._tell,
+            alarm=self.news.alarm,
+            look_soon=self._look_event.set,
+        )
+        self.reconciler = Reconciler(
+            parts.desk,
+            self.live,
+            self.tracker,
+            self.sender,
+            params,
+            parts.clock,
+            tell=self._tell,
+            note=self._note,
+            alarm=self.news.alarm,
+        )
+
+    # --- what others tell ----------------------------------------------------------------------------------
 
     def wake(self) -> None:
         """Tell that a frame came: cheap, called by the source for every one."""
-        raise NotImplementedError
+        if self._needs_rows and not self._is_due:
+            self._soon()
 
     def take_update(self, update: BrokerUpdate) -> None:
         """Take one message of the broker's stream of updates."""
-        raise NotImplementedError
+        order = update.order
+        tracked = self.tracker.find(order.order_id, order.broker_id)
+        if tracked is None:
+            # Somebody else's, or one of an earlier process that is folded soon: the next comparison tells.
+            self._look_event.set()
+            return
+        replies = tracked.take_update(update)
+        self.tracker.settle(tracked)
+        self._tell(replies)
 
     def updates_ready(self) -> None:
         """The stream of updates is there (again): everything is compared with the broker at once."""
-        raise NotImplementedError
+        self.permission.has_updates = True
+        self._look_event.set()
 
     def updates_down(self, cause: str) -> None:
-        """The stream of updates is gone; look-ups go on."""
-        raise NotImplementedError
+        """The stream of updates is gone: no entries until it is back; look-ups and exits go on."""
+        self.permission.has_updates = False
+        self.permission.pause(f"the stream of updates is gone ({cause})")
+        self._soon()
 
     def command(self, command: str, *, by: str) -> None:
         """Write an operator's command down (one of `note.COMMANDS`); it acts as its row is read."""
-        raise NotImplementedError
+        if command == "arm":
+            self.permission.is_fenced = False
+            self._look_event.set()
+        self.news.words(f"{command} ({by})")
+        self._note(OPERATOR, {"command": command, "by": by})
 
     def end(self, reason: str, *, flatten: bool = True) -> None:
-        """End the run soon: entries stop; with `flatten` everything is sold first."""
-        raise NotImplementedError
+        """End the run soon: entries stop; with `flatten` everything is sold first.
+
+        Args:
+            reason: `until` and `close` end the session for good; after any other a later process may go on with it.
+            flatten: Sell what is held first; otherwise it is left to whoever goes on, or to the guard.
+        """
+        if not self._reason:
+            self._reason = reason
+            self.phase = STOPPING
+            self.permission.is_ending = True
+            self._closing = asyncio.create_task(self._close_out(flatten=flatten))
 
     async def reconcile(self) -> dict[str, Any]:
         """Compare with the broker now; what was found: `differences`, `unknown`, `reconciled_ns`, `refused`."""
-        raise NotImplementedError
+        if self.reconciler is None:
+            return {"reconciled_ns": None, "differences": [], "unknown": [], "foreign": {}, "silent": "", "refused": 0}
+        await self.reconciler.look()
+        return self.reconciler.status()
 
     def listen(self, listener: Callable[[dict[str, Any]], None]) -> Callable[[], None]:
         """Hand over every decision as `{"ts_ns", "kind", ...}` and every alarm; the result ends it."""
-        raise NotImplementedError
+        return self.news.listen(listener)
 
     def state(self) -> dict[str, Any]:
         """How everything stands, for `live status`, the screen and the signals."""
-        raise NotImplementedError
+        return state_of(self)
+
+    # --- the loop ------------------------------------------------------------------------------------------
 
     async def run(self) -> LiveEnd:
         """Trade until the end.
@@ -69,4 +182,227 @@ class Trader:
         Raises:
             DataError: the journal on disk is not what the rows of the run decide.
         """
-        raise NotImplementedError
+        self.phase = CATCHING_UP
+        resumed = fold_past(self.live, self.tracker, self.parts.past)
+        self._outlet.written = resumed.written
+        self._take_up(resumed)
+        chores = Chores(
+            self.parts,
+            self.permission,
+            self.news,
+            self._outlet,
+            self.reconciler,
+            look_event=self._look_event,
+            is_busy=lambda: self._is_busy,
+            has_missed=lambda: any(tracked.missed for tracked in self.tracker.working.values()),
+            command=self.command,
+            end=self.end,
+            fold=self._begun,
+        )
+        tasks = [asyncio.create_task(self._guarded(job)) for job in (*chores.jobs(), self.watch.run())]
+        try:
+            await self._ended.wait()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        if self._fault is not None and not isinstance(self._fault, ScalpcliError):
+            raise self._fault
+        return await self._finish()
+
+    def _take_up(self, resumed: Resumed) -> None:
+        """Go on where folding ended."""
+        past = self.parts.past
+        self.permission.is_fenced = past.fenced_ns > resumed.armed_ns
+        self.permission.is_begun = resumed.is_begun
+        if resumed.is_begun:
+            self.permission.pause("another process goes on")
+        if self.permission.is_fenced:
+            self.news.alarm("the guard acted for this run: no entries until `scalpcli live arm`")
+        # Decisions of an earlier process are no news.
+        self._told = resumed.written
+        if self.live.outbox.simulated is not None:
+            self.live.outbox.replies = self.live.outbox.replies[resumed.answered :]
+            resumed.commands.clear()
+            resumed.replies.clear()
+        self._write_rows(resumed.replies)
+        self._is_ready = True
+        self._outlet.push(resumed.commands)
+        self._pump()
+
+    def _soon(self) -> None:
+        if self._is_ready and not self._is_due:
+            self._is_due = True
+            asyncio.get_running_loop().call_soon(self._pump)
+
+    def _pump(self) -> None:
+        """Fold every row there is, decide what is due, and let orders out."""
+        self._is_due = False
+        if not self._is_ready or self._is_pumping or self._ended.is_set():
+            return
+        self._is_pumping = True
+        try:
+            self._fold()
+        except Exception as error:  # noqa: BLE001 - told by whoever waits for the end of the run
+            self._fail(error)
+            return
+        finally:
+            self._is_pumping = False
+        self._set_timer()
+
+    def _fold(self) -> None:
+        # The stamp first: whatever is written after it is stamped later, so all rows before it are taken here.
+        known_ns = self.parts.maker.stamp() - 1
+        self.parts.keeper.take()
+        blocks, self._blocks[:] = self._blocks[:], []
+        self.live.feed(blocks, known_ns)
+        outbox = self.live.outbox
+        commands, outbox.commands = outbox.commands, []
+        for command, decided_ns in commands:
+            if isinstance(command, ApprovedOrder):
+                self.tracker.add(command, decided_ns)
+        self._outlet.push(commands if outbox.simulated is None else [])
+        if outbox.replies:
+            replies, outbox.replies = outbox.replies, []
+            self._follow_simulated(replies)
+        for line in self.live.lines[self._told :]:
+            self.news.decided(decision_of(line))
+        self._told = len(self.live.lines)
+        self._needs_rows = self.live.needs_every_row or bool(self.tracker.working)
+        gaps = self.parts.maker.open_gaps
+        if self._gaps and not gaps:
+            self._look_event.set()
+        self._gaps = gaps
+
+    def _follow_simulated(self, replies: list[Reply]) -> None:
+        for reply in replies:
+            tracked = self.tracker.find(reply.order_id)
+            if tracked is not None:
+                tracked.restore(reply)
+                self.tracker.settle(tracked)
+        self._write_rows(replies)
+        self._soon()
+
+    def _set_timer(self) -> None:
+        """Wake when something is due though no row comes."""
+        next_ns = self.live.next_ns()
+        if self._timer is not None and self._timer_ns == next_ns and not self._timer.cancelled():
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._timer_ns = None, next_ns
+        if next_ns < NEVER_NS:
+            clock = self.parts.clock
+            # One nanosecond later: an instant is decided once no row of its time can come any more.
+            delay_s = max(0.0, (next_ns + 1 - clock.now_ns()) / 1e9 / clock.speed)
+            self._timer = asyncio.get_running_loop().call_later(delay_s, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._pump()
+
+    def _fail(self, error: BaseException) -> None:
+        self._fault = self._fault or error
+        self._reason = self._reason or FAILED
+        words = error.found if isinstance(error, ScalpcliError) else f"{type(error).__name__}: {error}"
+        self.news.alarm(f"trading failed: {words}")
+        self._ended.set()
+
+    # --- rows of our own -----------------------------------------------------------------------------------
+
+    def _tell(self, replies: list[Reply]) -> None:
+        """Make rows of replies, and fold them at once."""
+        if replies:
+            self._write_rows(replies)
+            self._pump_or_soon()
+
+    def _note(self, kind: str, body: dict[str, Any]) -> None:
+        """Make a row, and fold it at once."""
+        self.parts.maker.note(kind, body)
+        self._pump_or_soon()
+
+    def _write_rows(self, replies: list[Reply]) -> None:
+        for reply in replies:
+            self.parts.maker.note(BROKER, reply_body(reply))
+
+    def _pump_or_soon(self) -> None:
+        if self._is_pumping:
+            self._soon()
+        else:
+            self._pump()
+
+    def _send(self, command: Command, decided_ns: int) -> None:
+        assert self.sender is not None
+        self.sender.send(command, decided_ns)
+
+    def _refuse(self, command: Command, decided_ns: int, error: ScalpcliError) -> None:
+        """The disk refused: an entry is not sent; one must be able to leave, so all else is."""
+        self.news.alarm(f"the disk refuses: {error.found}")
+        self.permission.pause("the disk refuses")
+        if isinstance(command, ApprovedOrder) and is_entry(command):
+            tracked = self.tracker.orders[command.order_id]
+            replies = tracked.reject("the journal cannot be written")
+            self.tracker.settle(tracked)
+            self._tell(replies)
+        else:
+            self._send(command, decided_ns)
+
+    async def _guarded(self, job: Coroutine[Any, Any, None]) -> None:
+        try:
+            await job
+        except Exception as error:  # noqa: BLE001 - told by whoever waits for the end of the run
+            self._fail(error)
+
+    def _begun(self) -> None:
+        """Entries began, or pause: the row that says so is folded at once."""
+        if self.phase == CATCHING_UP:
+            self.phase = TRADING
+        self._pump_or_soon()
+
+    # --- the end ---------------------------------------------------------------------------------------------
+
+    @property
+    def _is_busy(self) -> bool:
+        return bool(self.live.scalps) or bool(self.tracker.working)
+
+    async def _close_out(self, *, flatten: bool) -> None:
+        clock = self.parts.clock
+        self.permission.pause(f"the run ends ({self._reason})")
+        if flatten and (self.live.scalps or self.tracker.working):
+            self._note(OPERATOR, {"command": "flatten", "by": f"the end of the run ({self._reason})"})
+        else:
+            self._pump()
+        until_ns = clock.now_ns() + int(self.parts.limits.flat_s_max * 1e9)
+        while flatten and self._is_busy and clock.now_ns() < until_ns:  # noqa: ASYNC110 - many things end it
+            await asyncio.sleep(_FLAT_LOOK_S)
+        self._ended.set()
+
+    async def _finish(self) -> LiveEnd:
+        is_session_over = self._reason in (UNTIL, CLOSE) and self._fault is None
+        if self.sender is not None:
+            await self._let_answers_come(self.sender)
+        if self._timer is not None:
+            self._timer.cancel()
+        try:
+            if self._fault is None:
+                self._fold()
+            if is_session_over:
+                self.live.finish()
+                self.finished_ns = self.live.known_ns
+            await self._outlet.commit()
+            self._outlet.sync()
+        except ScalpcliError as error:
+            self._fault = self._fault or error
+        for line in self.live.lines[self._told :]:
+            self.news.decided(decision_of(line))
+        self.phase = ENDED
+        held = self.live.held()
+        failure = self._fault.found if isinstance(self._fault, ScalpcliError) else ""
+        return LiveEnd(self._reason, not held, held, self.news.protection, failure)
+
+    async def _let_answers_come(self, sender: Sender) -> None:
+        clock = self.parts.clock
+        until_ns = clock.now_ns() + int(_ANSWER_S_MAX * 1e9)
+        while not sender.is_idle and clock.now_ns() < until_ns:  # noqa: ASYNC110 - it happens once
+            await asyncio.sleep(_FLAT_LOOK_S)
+        await sender.close()

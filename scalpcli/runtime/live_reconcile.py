@@ -1,0 +1,284 @@
+"""Compares what we believe with what the broker says, and makes rows of what stays different.
+
+Decides what counts as a difference: one that two looks show alike, with nothing of ours on its way between them. Fewer
+contracts than we believe are adopted (they are gone, whoever sold them); more than we believe end entries until they
+are explained: what we did not buy is not ours to sell. A broker that is silent says nothing, least of all "flat".
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from scalpcli.model.broker import BrokerAccount, BrokerFill, BrokerOrder, BrokerPosition, BrokerSilent
+from scalpcli.model.live_params import LiveParams
+from scalpcli.model.note import RECONCILE
+from scalpcli.model.order import Reply
+from scalpcli.runtime.clock import MarketClock
+from scalpcli.runtime.desk import Desk
+from scalpcli.runtime.live_engine import LiveEngine
+from scalpcli.runtime.live_orders import OrderTracker, TrackedOrder
+from scalpcli.runtime.live_sender import Sender
+from scalpcli.units import s_to_ns
+
+_MISSED_MAX = 2
+"""Look-ups in a row that must not know an order before it counts as never arrived."""
+
+
+class Reconciler:
+    """Looks at the broker for one session.
+
+    Args:
+        desk: The broker.
+        engine: What we believe.
+        tracker: What is known of our orders.
+        sender: What is on its way; sends cancels again.
+        params: `[live]`.
+        clock: Time at the market.
+        tell: Takes replies, which become rows and are folded before it returns.
+        note: Takes rows of differences, which are folded before it returns.
+        alarm: Takes words for people.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        engine: LiveEngine,
+        tracker: OrderTracker,
+        sender: Sender,
+        params: LiveParams,
+        clock: MarketClock,
+        *,
+        tell: Callable[[list[Reply]], None],
+        note: Callable[[str, dict[str, Any]], None],
+        alarm: Callable[[str], None],
+    ) -> None:
+        self.account: BrokerAccount | None = None
+        self.reconciled_ns = 0
+        """Last look that could be compared and showed no difference, market time; 0 = none yet."""
+        self.compared_ns = 0
+        """Last look that could be compared."""
+        self.differences: dict[str, tuple[int, int]] = {}
+        """Symbol -> contracts we believe are held, contracts the broker says."""
+        self.foreign: dict[str, int] = {}
+        """Contracts of the account that are not ours."""
+        self.silent = ""
+        """Why the last look failed; empty where it did not."""
+        self.is_refused = False
+        """Whether the broker refuses our keys."""
+        self._desk = desk
+        self._engine = engine
+        self._tracker = tracker
+        self._sender = sender
+        self._params = params
+        self._clock = clock
+        self._tell = tell
+        self._note = note
+        self._alarm = alarm
+        self._seen: tuple[int, dict[str, tuple[int, int]]] = (-1, {})
+        self._stopped: dict[str, tuple[int, int]] = {}
+        self._strangers: set[str] = set()
+        self._is_first = True
+        self._looking = asyncio.Lock()
+
+    async def look(self) -> None:
+        """Look at orders and positions once; news becomes rows, a difference that stands too."""
+        async with self._looking:
+            await self._look()
+
+    async def _look(self) -> None:
+        changes, is_quiet = self._tracker.changes, self._sender.is_idle
+        try:
+            orders = await self._desk.open_orders()
+            await self._look_at_orders(orders, is_quiet=is_quiet)
+            is_same = is_quiet and self._tracker.changes == changes and self._sender.is_idle
+            if is_same:
+                await self._cancel_strangers(orders)
+            positions = await self._desk.positions()
+            self.silent, self.is_refused = "", False
+            if is_same and self._tracker.changes == changes and self._sender.is_idle:
+                await self._compare(positions)
+        except BrokerSilent as silent:
+            self._note_silence(silent)
+
+    async def look_at_account(self) -> str:
+        """Why the account may not trade; empty where it may."""
+        try:
+            self.account = account = await self._desk.account()
+        except BrokerSilent as silent:
+            self._note_silence(silent)
+            return f"the broker does not tell of the account ({silent.reason})"
+        if account.status != "ACTIVE":
+            return f"the account is `{account.status}`, not `ACTIVE`"
+        if account.is_blocked:
+            return "the account is blocked from trading"
+        if account.options_level < _BUYS_OPTIONS:
+            return f"the account's options level is {account.options_level}, below the limit: {_BUYS_OPTIONS}"
+        if account.buying_power_e4 <= 0:
+            return "the account has no buying power for options"
+        return ""
+
+    def status(self) -> dict[str, Any]:
+        """What was found, for people."""
+        return {
+            "reconciled_ns": self.reconciled_ns or None,
+            "differences": [
+                {"symbol": symbol, "held": held, "broker": broker}
+                for symbol, (held, broker) in sorted(self.differences.items())
+            ],
+            "unknown": self._tracker.unknown,
+            "foreign": dict(self.foreign),
+            "silent": self.silent,
+            "refused": self.is_refused,
+        }
+
+    # --- orders ------------------------------------------------------------------------------------------
+
+    async def _look_at_orders(self, listed: list[BrokerOrder], *, is_quiet: bool) -> None:
+        by_id = {order.order_id: order for order in listed if order.order_id}
+        for tracked in list(self._tracker.working.values()):
+            if not tracked.sent_ns:
+                continue
+            found = by_id.get(tracked.order_id) or await self._desk.order(tracked.order_id)
+            replies = tracked.take_order(found) if found is not None else self._miss(tracked, is_quiet=is_quiet)
+            if replies:
+                self._tracker.settle(tracked)
+                self._tell(replies)
+            if tracked.is_cancelling and not tracked.is_ended and self._sender.is_idle:
+                self._sender.cancel(tracked)
+
+    def _miss(self, tracked: TrackedOrder, *, is_quiet: bool) -> list[Reply]:
+        """The broker knows no such order: it never arrived, where it says so again a little later."""
+        if not is_quiet or not self._sender.is_idle:
+            return []
+        tracked.missed += 1
+        if tracked.is_accepted:
+            self._alarm(f"the broker does not know {tracked.order_id} any more, which it had accepted")
+            return []
+        is_old = self._clock.now_ns() - tracked.sent_ns >= s_to_ns(self._params.look_up_s)
+        if tracked.missed < _MISSED_MAX or not is_old:
+            return tracked.lose("the broker does not know it yet")
+        return tracked.reject("the broker never had it")
+
+    async def _cancel_strangers(self, listed: list[BrokerOrder]) -> None:
+        """Take back orders that carry our prefix and that nobody here follows."""
+        prefix = f"{self._engine.engine.order_prefix}-"
+        for order in listed:
+            tracked = self._tracker.find(order.order_id)
+            is_followed = tracked is not None and not tracked.is_ended
+            if order.is_ended or is_followed or not order.order_id.startswith(prefix):
+                continue
+            if order.order_id not in self._strangers:
+                self._strangers.add(order.order_id)
+                self._alarm(f"{order.order_id} works at the broker and nobody follows it: it is taken back")
+            await self._desk.cancel(order.broker_id)
+
+    # --- positions ---------------------------------------------------------------------------------------
+
+    async def _compare(self, positions: list[BrokerPosition]) -> None:
+        self.compared_ns = self._clock.now_ns()
+        told = {each.symbol: each.quantity for each in positions if each.quantity}
+        if self._is_first:
+            self._is_first = False
+            ours = {each.order.instrument.symbol for each in self._tracker.orders.values()}
+            self.foreign = {symbol: quantity for symbol, quantity in told.items() if symbol not in ours}
+        self.differences = found = self._difference(told)
+        for symbol in self._stopped.keys() - found.keys():
+            held, broker = self._stopped.pop(symbol)
+            self._write(symbol, held, broker, "clear", 0, "the difference is gone")
+        seen_at, seen = self._seen
+        standing = {
+            symbol: pair
+            for symbol, pair in found.items()
+            if seen_at == self._tracker.changes and seen.get(symbol) == pair
+        }
+        self._seen = (self._tracker.changes, dict(found))
+        for symbol, (held, broker) in standing.items():
+            if self._stopped.get(symbol) != (held, broker):
+                await self._settle(symbol, held, broker)
+        if not found:
+            self.reconciled_ns = self.compared_ns
+
+    def _difference(self, told: dict[str, int]) -> dict[str, tuple[int, int]]:
+        held = self._engine.held()
+        found = {}
+        for symbol in sorted(held.keys() | told.keys() | self.foreign.keys()):
+            pair = (held.get(symbol, 0), told.get(symbol, 0) - self.foreign.get(symbol, 0))
+            if pair[0] != pair[1]:
+                found[symbol] = pair
+        return found
+
+    async def _settle(self, symbol: str, held: int, broker: int) -> None:
+        """Act on a difference that stands."""
+        if symbol in self.foreign and held == 0:
+            # Somebody else's contracts became more or fewer: not ours, then as now.
+            self.foreign[symbol] += broker
+            return
+        if await self._look_at_ended(symbol):
+            return
+        changes = self._tracker.changes
+        price_e4 = await self._price_e4(symbol, broker - held)
+        if self._tracker.changes != changes or self._engine.held().get(symbol, 0) != held:
+            return
+        if 0 <= broker < held:
+            self._write(symbol, held, broker, "adopt", price_e4, "the broker holds fewer than we believed")
+        elif held == 0 and broker > 0 and self._params.foreign == "ignore":
+            self.foreign[symbol] = broker
+            self._alarm(f"{broker} x {symbol} were bought by somebody else: they are left alone")
+            return
+        else:
+            self._stopped[symbol] = (held, broker)
+            self._write(symbol, held, broker, "stop", price_e4, "the broker holds what we did not buy")
+        self._alarm(f"{symbol}: we believed to hold {held}, the broker says {broker}")
+
+    async def _look_at_ended(self, symbol: str) -> bool:
+        """Look whether orders that had ended for us did more after all; whether one did."""
+        is_news = False
+        for tracked in list(self._tracker.orders.values()):
+            if tracked.order.instrument.symbol != symbol or not tracked.is_ended or not tracked.sent_ns:
+                continue
+            found = await self._desk.order(tracked.order_id)
+            replies = tracked.take_order(found) if found is not None else []
+            if replies:
+                is_news = True
+                self._tracker.settle(tracked)
+                self._tell(replies)
+        return is_news
+
+    async def _price_e4(self, symbol: str, more: int) -> int:
+        """Mean price of the latest executions that are none of our orders' and explain `more` contracts; 0 = none."""
+        try:
+            fills = await self._desk.fills(self._engine.setup.session.open_ns)
+        except BrokerSilent:
+            return 0
+        side = "buy" if more > 0 else "sell"
+        others = [fill for fill in fills if fill.symbol == symbol and fill.side == side and self._is_others(fill)]
+        missing, sum_e4 = abs(more), 0
+        for fill in sorted(others, key=lambda fill: -fill.ts_market_ns):
+            taken = min(missing, fill.quantity)
+            missing, sum_e4 = missing - taken, sum_e4 + taken * fill.price_e4
+        return 0 if missing else round(sum_e4 / abs(more))
+
+    def _is_others(self, fill: BrokerFill) -> bool:
+        return self._tracker.find(fill.order_id, fill.broker_id) is None
+
+    def _write(self, symbol: str, held: int, broker: int, action: str, price_e4: int, reason: str) -> None:
+        body = {
+            "symbol": symbol,
+            "held": held,
+            "broker": broker,
+            "action": action,
+            "price_e4": price_e4,
+            "reason": reason,
+        }
+        self._note(RECONCILE, body)
+
+    def _note_silence(self, silent: BrokerSilent) -> None:
+        if silent.is_refused and not self.is_refused:
+            self._alarm(f"the broker refuses our keys ({silent.reason}): no entries, exits are tried on")
+        self.silent, self.is_refused = silent.reason, self.is_refused or silent.is_refused
+
+
+_BUYS_OPTIONS = 2
+"""Options level from which on options may be bought."""

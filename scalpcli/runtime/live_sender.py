@@ -1,0 +1,191 @@
+"""Sends what was decided, and nothing that was not written down before.
+
+Decides in which order commands of one scalp reach the broker, which entries are too old to be sent, and that a sell is
+only sent for what the broker says is held. Commands of different scalps do not wait for each other: an entry whose
+answer takes seconds holds up no exit. What the broker answers goes to the tracker, and from there into rows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from scalpcli.core.executor import Command
+from scalpcli.core.risk import ApprovedOrder
+from scalpcli.model.broker import Answer, BrokerSilent, Outcome
+from scalpcli.model.live_params import LiveParams
+from scalpcli.model.order import CancelRequest, Leg, OrderSide, Reply
+from scalpcli.runtime.clock import MarketClock
+from scalpcli.runtime.desk import Desk
+from scalpcli.runtime.live_orders import OrderTracker, TrackedOrder
+from scalpcli.units import NS_PER_MS
+
+NOBODY_TRADED: Final = "decided while nobody traded"
+Tell = Callable[[list[Reply]], None]
+
+
+class Sender:
+    """Sends orders and cancels of one session.
+
+    Args:
+        desk: The broker.
+        tracker: What is known of every order.
+        params: `[live]`.
+        clock: Time at the market.
+        tell: Takes replies, which become rows.
+        alarm: Takes words for people about what must not happen.
+        look_soon: Asks for a comparison with the broker.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        tracker: OrderTracker,
+        params: LiveParams,
+        clock: MarketClock,
+        *,
+        tell: Tell,
+        alarm: Callable[[str], None],
+        look_soon: Callable[[], None],
+    ) -> None:
+        self.in_flight = 0
+        """Requests that move money and whose answer is not there yet."""
+        self._desk = desk
+        self._tracker = tracker
+        self._params = params
+        self._clock = clock
+        self._tell = tell
+        self._alarm = alarm
+        self._look_soon = look_soon
+        self._queues: dict[str, deque[tuple[Command, int]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits to be sent and every answer is there."""
+        return not self._queues
+
+    def send(self, command: Command, decided_ns: int) -> None:
+        """Send a command after those of the same scalp; its order was added to the tracker and is on the disk."""
+        key = self._key(command)
+        queue = self._queues.get(key)
+        if queue is not None:
+            queue.append((command, decided_ns))
+            return
+        self._queues[key] = deque([(command, decided_ns)])
+        task = asyncio.create_task(self._work(key))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def cancel(self, tracked: TrackedOrder) -> None:
+        """Ask for an order back (again)."""
+        self.send(CancelRequest(tracked.order_id), 0)
+
+    async def close(self) -> None:
+        """Give up what waits; what was sent already is looked up by whoever goes on."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _key(self, command: Command) -> str:
+        if isinstance(command, ApprovedOrder):
+            return str(command.signal)
+        if isinstance(command, CancelRequest):
+            tracked = self._tracker.find(command.order_id)
+            return str(tracked.order.signal) if tracked else command.order_id
+        return command.symbol
+
+    async def _work(self, key: str) -> None:
+        """Send the commands of one scalp, one after another."""
+        queue = self._queues[key]
+        while queue:
+            command, decided_ns = queue.popleft()
+            self.in_flight += 1
+            self._tracker.changes += 1
+            try:
+                await self._do(command, decided_ns)
+            except Exception as error:  # noqa: BLE001 - a fault of ours must not stop what follows, an exit perhaps
+                self._alarm(f"sending failed: {type(error).__name__}: {error}; looked up now")
+                self._look_soon()
+            finally:
+                self.in_flight -= 1
+                self._tracker.changes += 1
+        del self._queues[key]
+
+    async def _do(self, command: Command, decided_ns: int) -> None:
+        if isinstance(command, ApprovedOrder):
+            tracked = self._tracker.orders[command.order_id]
+            replies = await self._submit(tracked, decided_ns)
+            self._settle(tracked, replies)
+        elif isinstance(command, CancelRequest):
+            found = self._tracker.find(command.order_id)
+            if found is not None and not found.is_ended:
+                found.is_cancelling = True
+                self._settle(found, await self._cancel(found))
+        else:
+            answer = await self._ask(self._desk.do_not_exercise(command.symbol))
+            if answer.outcome is not Outcome.ACCEPTED:
+                self._alarm(f"{command.symbol} may be exercised: the broker does not take it back ({answer.reason})")
+
+    def _settle(self, tracked: TrackedOrder, replies: list[Reply]) -> None:
+        self._tracker.settle(tracked)
+        self._tell(replies)
+        if tracked.is_unknown:
+            self._look_soon()
+
+    async def _submit(self, tracked: TrackedOrder, decided_ns: int) -> list[Reply]:
+        order = tracked.order
+        if order.leg is Leg.ENTRY:
+            age_ms = (self._clock.now_ns() - decided_ns) // NS_PER_MS
+            if age_ms > self._params.late_entry_ms_max:
+                return tracked.reject(f"decided {age_ms} ms ago, above the limit: {self._params.late_entry_ms_max}")
+        elif order.side is OrderSide.SELL:
+            short = await self._missing(order)
+            if short:
+                self._look_soon()
+                return tracked.reject(short)
+        tracked.sent_ns = self._clock.now_ns()
+        return tracked.take_answer(await self._ask(self._desk.submit(order)))
+
+    async def _missing(self, order: ApprovedOrder) -> str:
+        """Why a sell may not be sent: the broker holds fewer contracts than it and our other sells would sell."""
+        symbol = order.instrument.symbol
+        others = self._tracker.is_held_back(symbol) - order.quantity
+        try:
+            held = await self._desk.position(symbol)
+        except BrokerSilent as silent:
+            # Unknown is not flat, and we must get out: every sell closes, the broker refuses one that would open.
+            self._alarm(f"{symbol} is sold though the broker does not say what is held ({silent.reason})")
+            return ""
+        if held - others >= order.quantity:
+            return ""
+        return f"the broker holds {held}" + (f", of which other orders sell {others}" if others else "")
+
+    async def _cancel(self, tracked: TrackedOrder) -> list[Reply]:
+        if not tracked.broker_id:
+            # Its submission was answered, or it would not be our turn; the broker's id is not known all the same.
+            return await self._look(tracked)
+        answer = await self._ask(self._desk.cancel(tracked.broker_id))
+        if answer.order is not None:
+            return tracked.take_order(answer.order)
+        if answer.outcome is Outcome.ACCEPTED:
+            return []
+        return await self._look(tracked)
+
+    async def _look(self, tracked: TrackedOrder) -> list[Reply]:
+        """Look an order up; where that fails too the next comparison asks again."""
+        self._look_soon()
+        try:
+            found = await self._desk.order(tracked.order_id)
+        except BrokerSilent:
+            return []
+        return tracked.take_order(found) if found is not None else []
+
+    async def _ask(self, request: Awaitable[Answer]) -> Answer:
+        """The answer; a broker that is silent has told nothing, and the order may be there."""
+        try:
+            return await request
+        except BrokerSilent as silent:
+            return Answer(Outcome.UNKNOWN, reason=silent.reason)
