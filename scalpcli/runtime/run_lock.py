@@ -33,16 +33,12 @@ class RunOwner:
         pid: Its process; 0 = it did not say.
         started: When that process started, in the system's words (`process_identity.py`).
         control: Its control socket; empty = none yet.
-        signals: Address of its signals' WebSocket; empty = none.
-        token_file: File of mode 0600 that holds the signals' token; empty = none.
         guard_pid: Process of its guard; 0 = none.
     """
 
     pid: int = 0
     started: str = ""
     control: str = ""
-    signals: str = ""
-    token_file: str = ""
     guard_pid: int = 0
 
     @property
@@ -145,7 +141,7 @@ def read_run_owner(folder: Path) -> RunOwner:
     try:
         with (folder / OWNER_FILE).open("rb") as file:
             value = json.loads(file.read(_OWNER_BYTES_MAX))
-        texts = {name: str(value.get(name, "")) for name in ("started", "control", "signals", "token_file")}
+        texts = {name: str(value.get(name, "")) for name in ("started", "control")}
         return RunOwner(pid=int(value["pid"]), guard_pid=int(value.get("guard_pid", 0)), **texts)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return RunOwner()

@@ -77,7 +77,7 @@ def test_an_engine_that_ends_in_order_takes_its_name_away(tmp_path):
 
 
 def test_who_holds_it_is_for_its_user_alone(tmp_path):
-    """The file leads to the socket that commands, and to the signals' token."""
+    """The file leads to the socket that commands."""
     lock = RunLock(tmp_path)
     lock.acquire()
     owner = dataclasses.replace(read_run_owner(tmp_path), control="/run/x/socket", guard_pid=7)
