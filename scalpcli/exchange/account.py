@@ -14,10 +14,8 @@ As on Alpaca's paper account there are no fees. Assumptions beyond those of the 
 from __future__ import annotations
 
 import itertools
-import uuid
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from scalpcli.core.view import Quote
 from scalpcli.exchange.activities import Activities
@@ -29,7 +27,10 @@ from scalpcli.exchange.checks import (
     check_wash_trade,
     held_cash_e4,
 )
+from scalpcli.exchange.holdings import Position
+from scalpcli.exchange.ids import ids_of
 from scalpcli.exchange.market import NONE, ServedMarket
+from scalpcli.exchange.order_faults import OrderFaults
 from scalpcli.exchange.orders import (
     CANCELED,
     EXPIRED,
@@ -55,7 +56,6 @@ from scalpcli.exchange.rest_answer import (
     Refusal,
     money_text,
 )
-from scalpcli.model.instrument import Instrument
 from scalpcli.model.order import OrderSide
 from scalpcli.model.row import STOCK_TRADE, UNDERLYING_ID
 from scalpcli.runtime.fill_rules import ShownSizes, can_fill, refusal
@@ -65,40 +65,27 @@ _Act = Callable[[Order, int, int], None]
 """What happens to an order at the market: order, rows known then, time in UTC nanoseconds."""
 
 
-@dataclass(slots=True)
-class Position:
-    """What is held of one instrument.
-
-    Attributes:
-        cost_e4: Price times quantity of what is held, 1/10000 USD a share.
-        is_exercised: Whether its exercise was asked for.
-        is_abandoned: Whether it shall not be exercised.
-    """
-
-    instrument: Instrument
-    quantity: int = 0
-    cost_e4: int = 0
-    is_exercised: bool = False
-    is_abandoned: bool = False
-
-
 class SimulatedAccount:
     """One account at the exchange.
 
     Args:
         market: Where its orders work; the account sees the rows as they are served.
         rules: What it starts with and may do.
+        seed: Of every id it gives; without one, no two runs have equal ids.
 
     Attributes:
         cash_e4: Cash, 1/10000 USD.
         positions: By instrument; only what is held.
         orders: By id, in order of submission.
         activities: What happened to cash and positions.
+        faults: What befalls orders on purpose; nothing by default.
     """
 
-    def __init__(self, market: ServedMarket, rules: AccountRules | None = None) -> None:
+    def __init__(self, market: ServedMarket, rules: AccountRules | None = None, *, seed: int | None = None) -> None:
         self.rules = rules or AccountRules()
-        self.account_id = str(uuid.uuid4())
+        self.faults: OrderFaults | None = None
+        self._new_id = ids_of(seed)
+        self.account_id = self._new_id()
         self.cash_e4 = self.starting_e4 = usd_to_e4(self.rules.cash_usd)
         self.positions: dict[int, Position] = {}
         self.orders: dict[str, Order] = {}
@@ -207,6 +194,25 @@ class SimulatedAccount:
             order.status = PENDING_CANCEL
         self._due.append((order, self._end_canceled))
 
+    def liquidate(self, instrument_id: int) -> None:
+        """Sell a position as the broker itself does before an expiry: orders are taken back, then it goes at any price.
+
+        Nobody asked for the order it sells with.
+        """
+        for order in self.open_orders():
+            if order.instrument_id == instrument_id:
+                # What is on its way arrives first, so that its end is told.
+                self.run_due()
+                if order.order_id in self._open:
+                    self._end_canceled(order, self._market.known, self._market.market_ns())
+        position = self.positions.get(instrument_id)
+        if position is not None:
+            sell = OrderRequest(
+                self._new_id(), position.instrument, OrderSide.SELL, position.quantity, 0, "day", "sell_to_close"
+            )
+            self._enter(sell)
+            self.run_due()
+
     def open_orders(self) -> list[Order]:
         """Orders that have not ended, in order of submission."""
         return list(self._open.values())
@@ -235,7 +241,7 @@ class SimulatedAccount:
         self._close_when_due(now_ns)
 
     def _enter(self, request: OrderRequest) -> Order:
-        order = Order(request, self._market.market_ns(), self._market.session.close_ns)
+        order = Order(request, self._market.market_ns(), self._market.session.close_ns, self._new_id())
         self.orders[order.order_id] = order
         self._by_client_id[request.client_order_id] = order
         self._open[order.order_id] = order
@@ -249,9 +255,9 @@ class SimulatedAccount:
             now_ns,
             expiry=instrument.expiry,
             tick_rule=tick_rule_of(instrument),
-            limit_e4=order.limit_e4,
+            limit_e4=order.request.stop_e4 or order.limit_e4,
         )
-        if reason:
+        if reason or (self.faults is not None and self.faults.rejects(order)):
             order.failed_ns = now_ns
             self._end(order, REJECTED, now_ns)
             return
@@ -261,9 +267,15 @@ class SimulatedAccount:
 
     def _end_canceled(self, order: Order, _known: int, now_ns: int) -> None:
         # It may have filled, or been refused, on the way.
-        if order.order_id in self._open:
-            order.canceled_ns = now_ns
-            self._end(order, CANCELED, now_ns)
+        if order.order_id not in self._open:
+            return
+        if self.faults is not None and self.faults.fills_instead(order):
+            quote = self._market.quote(order.instrument_id)
+            shown_e4 = quote.ask_e4 if order.request.side is OrderSide.BUY else quote.bid_e4
+            self._fill(order, order.remaining, order.request.limit_e4 or shown_e4, now_ns)
+            return
+        order.canceled_ns = now_ns
+        self._end(order, CANCELED, now_ns)
 
     def _meet(self, row: int, now_ns: int) -> None:
         if now_ns >= self._market.session.close_ns:
@@ -287,9 +299,12 @@ class SimulatedAccount:
             sees_since_ns=max(blind.end_ns, *(halt.end_ns for halt in halts)),
         ):
             return
-        quantity, price_e4 = self._shown.take(
-            order.instrument_id, order.request.side, order.limit_e4, order.remaining, quote
-        )
+        if order.rests(quote):
+            return
+        wanted = order.remaining
+        if self.faults is not None:
+            wanted = min(wanted, self.faults.contracts_max(order) or wanted)
+        quantity, price_e4 = self._shown.take(order.instrument_id, order.request.side, order.limit_e4, wanted, quote)
         if quantity:
             self._fill(order, quantity, price_e4, now_ns)
 
@@ -302,22 +317,16 @@ class SimulatedAccount:
         if not order.remaining:
             order.filled_ns = now_ns
             del self._open[order.order_id]
-        self.activities.add_fill(order, quantity, price_e4, now_ns)
-        self._tell(event, order, now_ns, price=money_text(price_e4), qty=str(quantity))
+        execution_id = self._new_id()
+        self.activities.add_fill(order, quantity, price_e4, now_ns, execution_id)
+        price, size = money_text(price_e4), str(quantity)
+        self._tell(event, order, now_ns, execution_id=execution_id, price=price, qty=size)
 
     def _book(self, request: OrderRequest, quantity: int, price_e4: int) -> None:
         """Move cash and position by a fill."""
         instrument = request.instrument
-        amount_e4 = price_e4 * quantity * multiplier_of(instrument)
         position = self.positions.setdefault(instrument.instrument_id, Position(instrument))
-        if request.side is OrderSide.BUY:
-            self.cash_e4 -= amount_e4
-            position.quantity += quantity
-            position.cost_e4 += price_e4 * quantity
-            return
-        self.cash_e4 += amount_e4
-        position.cost_e4 -= position.cost_e4 * quantity // position.quantity
-        position.quantity -= quantity
+        self.cash_e4 += position.trade(request.side, quantity, price_e4)
         if not position.quantity:
             del self.positions[instrument.instrument_id]
 
@@ -336,13 +345,10 @@ class SimulatedAccount:
                 self._settle(position, now_ns)
 
     def _settle(self, position: Position, now_ns: int) -> None:
-        contract = position.instrument
-        over_e4 = self._underlying_e4() - contract.strike_e4
-        value_e4 = over_e4 if contract.right == "C" else -over_e4
-        is_exercised = position.is_exercised or (value_e4 > 0 and not position.is_abandoned)
-        amount_e4 = value_e4 * position.quantity * contract.multiplier if is_exercised else 0
+        is_exercised, amount_e4 = position.settle(self._underlying_e4())
         self.cash_e4 += amount_e4
-        self.activities.add_end("OPEXC" if is_exercised else "OPEXP", contract, position.quantity, amount_e4, now_ns)
+        kind = "OPEXC" if is_exercised else "OPEXP"
+        self.activities.add_end(kind, position.instrument, position.quantity, amount_e4, now_ns, self._new_id())
 
     def _underlying_e4(self) -> int:
         row = self._market.last_row(STOCK_TRADE, UNDERLYING_ID)
@@ -356,11 +362,12 @@ class SimulatedAccount:
         del self._open[order.order_id]
         self._tell(status, order, now_ns)
 
-    def _tell(self, event: str, order: Order, now_ns: int, **more: str) -> None:
+    def _tell(self, event: str, order: Order, now_ns: int, execution_id: str = "", **more: str) -> None:
         order.updated_ns = now_ns
         position = self.positions.get(order.instrument_id)
         held = position.quantity if position else 0
-        self._market.emit_order_event(update_body(event, order, held, next(self._events), now_ns) | more)
+        body = update_body(event, order, held, next(self._events), now_ns, execution_id or self._new_id())
+        self._market.emit_order_event(body | more)
 
     # --- what is taken
 

@@ -7,7 +7,6 @@ because the exchange plays one session.
 from __future__ import annotations
 
 import datetime as dt
-import uuid
 from typing import Any
 
 from scalpcli.exchange.orders import Order
@@ -23,11 +22,11 @@ class Activities:
     def __init__(self) -> None:
         self.entries: list[dict[str, Any]] = []
 
-    def add_fill(self, order: Order, quantity: int, price_e4: int, now_ns: int) -> None:
+    def add_fill(self, order: Order, quantity: int, price_e4: int, now_ns: int, execution_id: str) -> None:
         """Note one fill; the order counts it already."""
         self.entries.append(
             {
-                "id": _entry_id(now_ns),
+                "id": _entry_id(now_ns, execution_id),
                 "activity_type": "FILL",
                 "transaction_time": time_text(now_ns),
                 "type": "partial_fill" if order.remaining else "fill",
@@ -42,11 +41,11 @@ class Activities:
             }
         )
 
-    def add_end(self, kind: str, contract: Instrument, quantity: int, amount_e4: int, now_ns: int) -> None:
+    def add_end(self, kind: str, contract: Instrument, quantity: int, amount_e4: int, now_ns: int, new_id: str) -> None:
         """Note what became of a contract held to its expiry: `OPEXC` exercised, `OPEXP` expired."""
         self.entries.append(
             {
-                "id": _entry_id(now_ns),
+                "id": _entry_id(now_ns, new_id),
                 "activity_type": kind,
                 "date": ns_to_new_york_date(now_ns).isoformat(),
                 "net_amount": money_text(amount_e4),
@@ -60,7 +59,7 @@ class Activities:
         )
 
 
-def _entry_id(now_ns: int) -> str:
+def _entry_id(now_ns: int, unique: str) -> str:
     # Alpaca's ids begin with the time to the millisecond, so that they sort.
     moment = dt.datetime.fromtimestamp(now_ns // NS_PER_S, dt.UTC)
-    return f"{moment:%Y%m%d%H%M%S}{now_ns % NS_PER_S // NS_PER_MS:03d}::{uuid.uuid4()}"
+    return f"{moment:%Y%m%d%H%M%S}{now_ns % NS_PER_S // NS_PER_MS:03d}::{unique}"

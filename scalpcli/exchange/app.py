@@ -87,7 +87,9 @@ class _Door:
             budget = self._data if request.url.path.startswith(_DATA_PATHS) else self._trading
             response = await self._answer(request, handler, budget)
             response.headers["X-Request-ID"] = uuid.uuid4().hex
-            response.headers.update(budget.headers())
+            for name, value in budget.headers().items():
+                # A fault's own numbers stand.
+                response.headers.setdefault(name, value)
             if self._faults is not None:
                 return await self._faults.after(request, response)
             return response

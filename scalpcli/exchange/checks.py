@@ -51,7 +51,7 @@ def check_market(request: OrderRequest, market: ServedMarket, rules: AccountRule
         raise Refusal(
             422, f'contract "{instrument.symbol}" expires soon, unable to open new positions', UNPROCESSABLE_CODE
         )
-    if not request.limit_e4 and not session.open_ns <= now_ns < session.close_ns:
+    if request.kind == "market" and not session.open_ns <= now_ns < session.close_ns:
         raise Refusal(422, "options market orders are only allowed during market hours", UNPROCESSABLE_CODE)
 
 
@@ -131,5 +131,5 @@ def held_cash_e4(order: Order, market: ServedMarket) -> int:
 
 
 def _cost_e4(request: OrderRequest, quantity: int, market: ServedMarket) -> int:
-    price_e4 = request.limit_e4 or market.quote(request.instrument.instrument_id).ask_e4
+    price_e4 = request.limit_e4 or request.stop_e4 or market.quote(request.instrument.instrument_id).ask_e4
     return price_e4 * quantity * multiplier_of(request.instrument)

@@ -69,8 +69,24 @@ class FaultName(StrEnum):
     the request, 402, 406 and 409 at authentication, 405 and 413 at a subscription, 407 amid data."""
     LOSE_ANSWER = "lose_answer"
     """`count` requests are carried out and then answered with `code` (504): an order that was accepted after all."""
+    HANG = "hang"
+    """`count` requests are carried out and not answered before `duration_s` (0: until the client gives up)."""
+    REJECT = "reject"
+    """`count` orders are refused with `code` (403 or 422) and Alpaca's words."""
+    REJECT_LATE = "reject_late"
+    """`count` orders are taken and rejected when they reach the market."""
+    SLICE = "slice"
+    """`count` orders fill `contracts` at each quote at most."""
+    FILL_ON_CANCEL = "fill_on_cancel"
+    """`count` orders whose end was asked for fill whole instead, at their limit."""
+    LIQUIDATE = "liquidate"
+    """The broker sells every position by an order nobody sent; with `on`, after such an update."""
     LOSE_UPDATE = "lose_update"
     """The next `messages` trade updates are lost."""
+    LATE_UPDATE = "late_update"
+    """The next `messages` trade updates go out `delay_ms` late, after those that follow them."""
+    REPEAT_UPDATE = "repeat_update"
+    """The next `messages` trade updates go out a second time, `delay_ms` later."""
     HALT = "halt"
     """For `duration_s` the underlying is halted: a status says so, trades of it and of its options stop and are lost,
     a status ends it. History and the simulated broker do not know of it."""
@@ -89,7 +105,15 @@ _WHERE: Final[Mapping[FaultName, tuple[Scope, ...]]] = {
     FaultName.GARBAGE: STREAMS,
     FaultName.REFUSE: tuple(Scope),
     FaultName.LOSE_ANSWER: (Scope.REST,),
+    FaultName.HANG: (Scope.REST,),
+    FaultName.REJECT: (Scope.REST,),
+    FaultName.REJECT_LATE: (Scope.REST,),
+    FaultName.SLICE: (Scope.REST,),
+    FaultName.FILL_ON_CANCEL: (Scope.REST,),
+    FaultName.LIQUIDATE: (Scope.TRADING,),
     FaultName.LOSE_UPDATE: (Scope.TRADING,),
+    FaultName.LATE_UPDATE: (Scope.TRADING,),
+    FaultName.REPEAT_UPDATE: (Scope.TRADING,),
     FaultName.HALT: (Scope.STOCK,),
     FaultName.CLOCK_STEP: STREAMS,
 }
@@ -104,7 +128,25 @@ _CODES: Final[Mapping[Scope, tuple[int, ...]]] = {
     Scope.TRADING: (402, *HTTP_CODES),
     Scope.REST: HTTP_CODES,
 }
+COUNTED: Final = frozenset(
+    {
+        FaultName.LOSE_ANSWER,
+        FaultName.HANG,
+        FaultName.REJECT,
+        FaultName.REJECT_LATE,
+        FaultName.SLICE,
+        FaultName.FILL_ON_CANCEL,
+    }
+)
+"""Faults whose `count` tells how many requests or orders they hit; they happen once."""
+REJECT_CODES: Final = (403, 422)
+_OWN_CODES: Final = {FaultName.REJECT: REJECT_CODES}
+_DEFAULT_CODES: Final = {FaultName.LOSE_ANSWER: 504, FaultName.REJECT: 403}
 FORMS: Final = ("bytes", "unknown", "truncated")
+ORDER_WORDS: Final = ("order", "buy", "sell", "limit", "market", "stop", "cancel", "question")
+UPDATE_WORDS: Final = ("new", "fill", "partial_fill", "canceled", "rejected", "expired", "replaced")
+_WORDS: Final[Mapping[Scope, tuple[str, ...]]] = {Scope.REST: ORDER_WORDS, Scope.TRADING: UPDATE_WORDS}
+"""What `on` may name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +170,9 @@ class Fault:
         form: Kind of garbage; empty = drawn each time.
         path: REST: only requests whose path begins with it.
         method: REST: only requests of this method; empty = any.
+        on: Only requests and orders of this kind (`ORDER_WORDS`), or updates of this event (`UPDATE_WORDS`).
+        nth: The first of them to be hit, counted from 1 once the fault began.
+        contracts: Of a slice.
     """
 
     name: FaultName
@@ -145,6 +190,9 @@ class Fault:
     form: str = ""
     path: str = "/"
     method: str = ""
+    on: str = ""
+    nth: int = 1
+    contracts: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +214,10 @@ _NUMBERS: Final[Mapping[str, tuple[type, float, float]]] = {
     "delay_ms": (float, -3_600_000, 3_600_000),
     "hold_s": (float, 0, 600),
     "code": (int, 400, 599),
+    "nth": (int, 1, 1_000_000),
+    "contracts": (int, 1, 1_000_000),
 }
-_TEXTS: Final = ("name", "scope", "at", "form", "path", "method")
+_TEXTS: Final = ("name", "scope", "at", "form", "path", "method", "on")
 _RANGE: Final = ".."
 _TRIGGERS: Final = ("at", "at_s", "after_messages")
 
@@ -204,18 +254,22 @@ class _Reader:
                 "a fault has more than one beginning", place=place, hint=f"give one of {', '.join(_TRIGGERS)}"
             )
         numbers = {key: self._number(key, entry[key], place) for key in _NUMBERS if key in entry}
-        if name is FaultName.LOSE_ANSWER:
-            numbers.setdefault("code", 504)
-        if name in (FaultName.REFUSE, FaultName.LOSE_ANSWER) and numbers.setdefault("code", 503) not in _CODES[scope]:
-            raise UsageError(
-                f"`{scope}` cannot refuse with {numbers['code']}",
-                place=place,
-                hint=f"it can refuse with {', '.join(map(str, _CODES[scope]))}",
-            )
+        if name is FaultName.REFUSE or name in _DEFAULT_CODES:
+            codes = _OWN_CODES.get(name, _CODES[scope])
+            if numbers.setdefault("code", _DEFAULT_CODES.get(name, 503)) not in codes:
+                raise UsageError(
+                    f"`{scope}` cannot {'reject' if name is FaultName.REJECT else 'refuse'} with {numbers['code']}",
+                    place=place,
+                    hint=f"it can with {', '.join(map(str, codes))}",
+                )
+        words = _WORDS.get(scope, ())
+        if "on" in entry and entry["on"] not in words:
+            hint = f"write one of {', '.join(words)}" if words else f"only {Scope.REST} and {Scope.TRADING} have it"
+            raise UsageError(f"`on` is `{entry['on']}`", place=place, hint=hint)
         form = entry.get("form", "")
         if form and form not in FORMS:
             raise UsageError(f"`form` is `{form}`", place=place, hint=f"write one of {', '.join(FORMS)}")
-        texts: dict[str, Any] = {key: str(entry[key]) for key in ("form", "path", "method") if key in entry}
+        texts: dict[str, Any] = {key: str(entry[key]) for key in ("form", "path", "method", "on") if key in entry}
         at = at_ns(self.session, str(entry["at"])) if "at" in entry else 0
         return Fault(name, scope, at_ns=at, **numbers, **texts)
 

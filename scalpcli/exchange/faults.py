@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol
 
 from scalpcli.exchange.fault_script import (
     AUTH_CODES,
+    COUNTED,
     HTTP_CODES,
     SLOW_CLIENT,
     SUBSCRIBE_CODES,
@@ -29,6 +30,10 @@ from scalpcli.exchange.serving_log import ServingLog
 from scalpcli.units import ms_to_ns
 
 NO_LIMIT: Final = 1 << 62
+Tags = frozenset[str]
+"""What a fault's `on` may call a request, an order or an update."""
+_WITH_CODE: Final = (FaultName.REFUSE, FaultName.LOSE_ANSWER, FaultName.REJECT)
+NO_TAGS: Final[Tags] = frozenset()
 
 
 class FaultySocket(Protocol):
@@ -56,17 +61,31 @@ class _Live:
     begin_messages: int = 0
     begin_s: float = 0.0
     left: int = 0
+    skip: int = 0
+    """What it lets pass before the first it hits."""
     until_s: float = 0.0
     is_active: bool = False
 
     @property
     def is_used_up(self) -> bool:
-        once = self.fault.name is FaultName.LOSE_ANSWER or self.is_refusal or self.fault.at_ns > 0
+        once = self.is_counted or self.fault.at_ns > 0
         return self.fired >= (1 if once else max(1, self.fault.count))
 
     @property
     def is_refusal(self) -> bool:
         return self.fault.name is FaultName.REFUSE and self.fault.code != SLOW_CLIENT
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether `count` tells how many it hits."""
+        return self.is_refusal or self.fault.name in COUNTED
+
+    def hits(self, tags: Tags) -> bool:
+        """Whether it hits something with these tags, which then counts."""
+        if not self.is_active or self.left <= 0 or (self.fault.on and self.fault.on not in tags):
+            return False
+        self.skip -= 1
+        return self.skip < 0
 
 
 class FaultEngine:
@@ -81,12 +100,14 @@ class FaultEngine:
         chance: Source of all chance in faults.
         sockets: Open connections of a scope; the server sets it.
         on_halt: Called when a halt begins (true) and ends; the server sets it.
+        on_liquidate: Called when the broker sells every position; the server sets it.
     """
 
     def __init__(self, script: FaultScript, log: ServingLog, seconds: Callable[[], float]) -> None:
         self.chance = random.Random(script.seed)  # noqa: S311 - faults must be repeatable, not secret
         self.sockets: Callable[[Scope], Iterable[FaultySocket]] = lambda _scope: ()
         self.on_halt: Callable[[bool], None] = lambda _begins: None
+        self.on_liquidate: Callable[[], None] = lambda: None
         self._log, self._seconds = log, seconds
         self._messages = dict.fromkeys(Scope, 0)
         self._down_until_s = dict.fromkeys(Scope, 0.0)
@@ -94,8 +115,16 @@ class FaultEngine:
         self._by_scope = {scope: [live for live in self._live if live.fault.scope is scope] for scope in Scope}
         self._is_serving = False
         for live in self._live:
-            if not _waits(live.fault) and (live.is_refusal or live.fault.name is FaultName.LOSE_ANSWER):
+            if not _waits(live.fault) and live.is_counted:
                 self._fire(live)
+
+    def add(self, fault: Fault) -> None:
+        """Add a fault while the script runs; it waits for its moment from now on, or happens at once."""
+        live = _Live(fault, begin_messages=self._messages[fault.scope], begin_s=self._seconds())
+        self._live.append(live)
+        self._by_scope[fault.scope].append(live)
+        if not _waits(fault):
+            self._fire(live)
 
     # --- time and messages pass
 
@@ -147,43 +176,47 @@ class FaultEngine:
         """Whether new connections are cut at once."""
         return self._seconds() < self._down_until_s[scope]
 
-    def refusal(self, scope: Scope, codes: tuple[int, ...], method: str = "", path: str = "/") -> int:
-        """The code among `codes` with which this attempt is refused, or 0; the attempt is counted."""
+    def refusal(
+        self, scope: Scope, codes: tuple[int, ...], method: str = "", path: str = "/", tags: Tags = NO_TAGS
+    ) -> Fault | None:
+        """The refusal of this attempt by a code among `codes`, or nothing; the attempt is counted."""
         for live in self._by_scope[scope]:
             fault = live.fault
-            hit = live.is_active and live.is_refusal and fault.code in codes
-            if hit and path.startswith(fault.path) and fault.method in ("", method):
+            is_meant = live.is_refusal and fault.code in codes and path.startswith(fault.path)
+            if is_meant and fault.method in ("", method) and live.hits(tags):
                 self._use(live)
-                return fault.code
-        return 0
+                return fault
+        return None
 
     def upgrade_refusal(self, scope: Scope) -> int:
         """HTTP status with which an upgrade is refused, or 0."""
-        return self.refusal(scope, HTTP_CODES)
+        return _code(self.refusal(scope, HTTP_CODES))
 
     def auth_refusal(self, scope: Scope) -> int:
         """Error with which an authentication is refused, or 0."""
-        return self.refusal(scope, AUTH_CODES)
+        return _code(self.refusal(scope, AUTH_CODES))
 
     def subscribe_refusal(self, scope: Scope) -> int:
         """Error with which a subscription is refused, or 0."""
-        return self.refusal(scope, SUBSCRIBE_CODES)
+        return _code(self.refusal(scope, SUBSCRIBE_CODES))
 
-    def lost_answer(self, method: str, path: str) -> int:
-        """HTTP status that replaces the answer to a request which was carried out, or 0."""
+    def lost_answer(self, method: str, path: str, tags: Tags) -> Fault | None:
+        """What befalls the answer to a request that was carried out: `LOSE_ANSWER`, `HANG` or nothing."""
         for live in self._by_scope[Scope.REST]:
             fault = live.fault
-            if live.is_active and fault.name is FaultName.LOSE_ANSWER and fault.method in ("", method):
-                wanted = fault.path if fault.path != "/" else "/v2/orders"
-                if path.startswith(wanted) and (fault.method or method == "POST"):
+            if fault.name in (FaultName.LOSE_ANSWER, FaultName.HANG) and fault.method in ("", method):
+                # Without a word about which, orders are meant.
+                wanted = fault.path if fault.on or fault.path != "/" else "/v2/orders"
+                is_meant = path.startswith(wanted) and (fault.on or fault.method or method == "POST")
+                if is_meant and live.hits(tags):
                     self._use(live)
-                    return fault.code
-        return 0
+                    return fault
+        return None
 
-    def takes(self, name: FaultName, scope: Scope) -> Fault | None:
-        """The fault of a name that befalls the next message of a scope, which counts against it."""
+    def takes(self, name: FaultName, scope: Scope, tags: Tags = NO_TAGS) -> Fault | None:
+        """The fault of a name that befalls the next message or order of a scope, which counts against it."""
         for live in self._by_scope[scope]:
-            if live.is_active and live.fault.name is name and live.left > 0:
+            if live.fault.name is name and live.hits(tags):
                 self._use(live)
                 return live.fault
         return None
@@ -226,10 +259,12 @@ class FaultEngine:
             self._each(fault.scope, lambda socket: socket.half_close())
         elif fault.name is FaultName.REFUSE and not live.is_refusal:
             self._each(fault.scope, lambda socket: socket.fail_slow())
+        elif fault.name is FaultName.LIQUIDATE and not fault.on:
+            self.on_liquidate()
         else:
             live.is_active = True
-            is_counted = live.is_refusal or fault.name is FaultName.LOSE_ANSWER
-            live.left = (fault.count or NO_LIMIT) if is_counted else fault.messages
+            live.skip = fault.nth - 1
+            live.left = (fault.count or NO_LIMIT) if live.is_counted else fault.messages
             if fault.name is FaultName.HALT:
                 self.on_halt(True)
 
@@ -245,8 +280,12 @@ class FaultEngine:
 
     def _note(self, live: _Live, event: str) -> None:
         fault = live.fault
-        code = {"code": fault.code} if fault.name in (FaultName.REFUSE, FaultName.LOSE_ANSWER) else {}
+        code = {"code": fault.code} if fault.name in _WITH_CODE else {}
         self._log.event(event, name=fault.name.value, scope=fault.scope.value, time=live.fired, **code)
+
+
+def _code(fault: Fault | None) -> int:
+    return fault.code if fault is not None else 0
 
 
 def _waits(fault: Fault) -> bool:

@@ -17,12 +17,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from scalpcli.exchange.account import SimulatedAccount
 from scalpcli.exchange.app import rest_app
+from scalpcli.exchange.checks import AccountRules
 from scalpcli.exchange.connections import Keys
-from scalpcli.exchange.fault_script import FaultScript
+from scalpcli.exchange.fault_script import Fault, FaultScript
 from scalpcli.exchange.fault_script import Scope as FaultScope
 from scalpcli.exchange.faults import FaultEngine
 from scalpcli.exchange.http_server import LOOPBACK, RestServer, serve_rest
 from scalpcli.exchange.market import ServedMarket
+from scalpcli.exchange.order_faults import ScriptedOrders
 from scalpcli.exchange.plan import PLUS, Plan
 from scalpcli.exchange.rest_faults import RestFaults
 from scalpcli.exchange.serving import Serving, ServingRules
@@ -47,6 +49,7 @@ class LocalExchange:
         keys: The only key and secret that are let in; `None` takes any pair that is not empty.
         port: Of the REST side, the streams listen on the next one; 0 takes any two free ones.
         serving: What is served and when it begins.
+        account: What the account starts with and may do.
         auth_timeout_s: Seconds a stream's client has to authenticate.
         frame_messages: Data messages of a frame, at most, for a client that keeps up.
         deflate: Whether compression is agreed to when a client offers it.
@@ -74,6 +77,7 @@ class LocalExchange:
         keys: Keys | None = None,
         port: int = _ANY_PORT,
         serving: ServingRules | None = None,
+        account: AccountRules | None = None,
         auth_timeout_s: float = 10.0,
         frame_messages: int = 1,
         deflate: bool = True,
@@ -82,7 +86,7 @@ class LocalExchange:
     ) -> None:
         self.rest_url = self.stream_url = ""
         self.market = ServedMarket(Tape.open(tape), speed=speed, seconds=seconds)
-        self.account = SimulatedAccount(self.market)
+        self.account = SimulatedAccount(self.market, account)
         self.log = ServingLog(seconds, file=log_file, keep=keep_log)
         self._script = faults or FaultScript()
         self._stream_rules = StreamRules(plan, keys, auth_timeout_s, frame_messages, deflate)
@@ -124,6 +128,14 @@ class LocalExchange:
         """Data connections that have subscribed."""
         return self._data.subscribed
 
+    def inject(self, fault: Fault) -> None:
+        """Let something go wrong from now on, besides the script; call it in the exchange's event loop."""
+        self._faults.add(fault)
+
+    def _liquidate(self) -> None:
+        for instrument_id in list(self.account.positions):
+            self.account.liquidate(instrument_id)
+
     async def _start(self) -> None:
         rules, log = self._stream_rules, self.log
         # The loop's clock: time-outs of connections and durations of faults must not disagree.
@@ -134,6 +146,9 @@ class LocalExchange:
         self._serving = Serving(self.market, self._data, faults, log, self._serving_rules, changed)
         faults.sockets = lambda scope: trading.clients() if scope is FaultScope.TRADING else self._data.of_scope(scope)
         self.market.on_order_event(trading.on_order_event)
+        self.account.faults = ScriptedOrders(faults, log)
+        faults.on_liquidate = self._liquidate
+        self._faults = faults
         stream_port = self._port + 1 if self._port else _ANY_PORT
         streams: StreamServer = await serve_streams(
             self._data, trading, faults, log, LOOPBACK, stream_port, self._serving.contact
@@ -143,7 +158,7 @@ class LocalExchange:
         app = rest_app(
             self.market,
             self.account,
-            RestFaults(faults, log),
+            RestFaults(faults, log, self.market.now_ns),
             stream_url=self.stream_url,
             keys=rules.keys,
             plan=rules.plan,

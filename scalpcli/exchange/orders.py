@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
+from scalpcli.core.view import Quote
 from scalpcli.exchange.rest_answer import NOT_UNIQUE_CODE, UNPROCESSABLE_CODE, Refusal, money_text, time_text
 from scalpcli.model.instrument import Instrument, TickRule, tick_e4
 from scalpcli.model.order import OrderSide
@@ -51,7 +52,8 @@ class OrderRequest:
     """What a client asks for, its form checked.
 
     Attributes:
-        limit_e4: 1/10000 USD; 0 = a market order.
+        limit_e4: 1/10000 USD; 0 = it has none.
+        stop_e4: Price at which a stop order becomes a market order, 1/10000 USD; 0 = it is no stop order.
     """
 
     client_order_id: str
@@ -61,6 +63,12 @@ class OrderRequest:
     limit_e4: int
     time_in_force: str
     position_intent: str
+    stop_e4: int = 0
+
+    @property
+    def kind(self) -> str:
+        """`stop`, `limit` or `market`."""
+        return "stop" if self.stop_e4 else "limit" if self.limit_e4 else "market"
 
 
 @dataclass(slots=True)
@@ -70,7 +78,7 @@ class Order:
     request: OrderRequest
     created_ns: int
     expires_ns: int
-    order_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    order_id: str
     status: str = PENDING_NEW
     filled: int = 0
     cost_e4: int = 0
@@ -83,6 +91,8 @@ class Order:
     replaced_ns: int = 0
     replaces: str | None = None
     replaced_by: str | None = None
+    is_triggered: bool = False
+    """Whether a stop order has become a market order."""
 
     @property
     def instrument_id(self) -> int:
@@ -96,16 +106,30 @@ class Order:
 
     @property
     def limit_e4(self) -> int:
-        """The worst price it accepts; a market order accepts any."""
+        """The worst price it accepts; without a limit it accepts any."""
         if self.request.limit_e4:
             return self.request.limit_e4
         is_buy = self.request.side is OrderSide.BUY
         return _ANY_PRICE_E4 if is_buy else tick_e4(tick_rule_of(self.request.instrument), 0)
 
+    def rests(self, quote: Quote) -> bool:
+        """Whether it is a stop order that `quote` does not wake: a sell wakes at a bid at or below its stop.
+
+        Assumption: no bid at all wakes no sell; at Alpaca's venues a price must have been there.
+        """
+        stop_e4 = self.request.stop_e4
+        if not stop_e4 or self.is_triggered:
+            return False
+        if self.request.side is OrderSide.SELL:
+            self.is_triggered = 0 < quote.bid_e4 <= stop_e4
+        else:
+            self.is_triggered = quote.ask_e4 >= stop_e4
+        return not self.is_triggered
+
     def body(self) -> dict[str, Any]:
         """The order as the trading API shows it."""
         request = self.request
-        kind = "limit" if request.limit_e4 else "market"
+        kind = request.kind
         return {
             "id": self.order_id,
             "client_order_id": request.client_order_id,
@@ -134,7 +158,7 @@ class Order:
             "position_intent": request.position_intent,
             "time_in_force": request.time_in_force,
             "limit_price": money_text(request.limit_e4) if request.limit_e4 else None,
-            "stop_price": None,
+            "stop_price": money_text(request.stop_e4) if request.stop_e4 else None,
             "status": self.status,
             "extended_hours": False,
             "legs": None,
@@ -144,7 +168,7 @@ class Order:
         }
 
 
-def update_body(event: str, order: Order, held: int, number: int, now_ns: int) -> dict[str, Any]:
+def update_body(event: str, order: Order, held: int, number: int, now_ns: int, execution_id: str) -> dict[str, Any]:
     """The data of a `trade_updates` message, but for a fill's price and quantity.
 
     Args:
@@ -153,12 +177,13 @@ def update_body(event: str, order: Order, held: int, number: int, now_ns: int) -
         held: What the account holds of the instrument now.
         number: Of the event, counted from 0.
         now_ns: When.
+        execution_id: Its id; a fill's activity has the same.
     """
     return {
         "event": event,
         "at": time_text(now_ns),
         "event_id": _ulid(now_ns, number),
-        "execution_id": str(uuid.uuid4()),
+        "execution_id": execution_id,
         "timestamp": time_text(now_ns),
         "position_qty": str(held),
         "order": order.body(),
@@ -209,9 +234,9 @@ def parse_order(body: object, by_symbol: Mapping[str, Instrument]) -> OrderReque
     if fields.get("extended_hours"):
         raise _unprocessable("extended hours orders are not supported")
     kind = str(fields.get("type") or "")
-    if kind not in ("market", "limit"):
-        # Alpaca also takes stop and stop_limit; the fill rules of replay know neither.
-        raise _unprocessable(f'invalid order type "{kind}": the local exchange takes market and limit')
+    if kind not in ("market", "limit", "stop"):
+        # Alpaca also takes stop_limit; nothing of ours sends one.
+        raise _unprocessable(f'invalid order type "{kind}": the local exchange takes market, limit and stop')
     time_in_force = str(fields.get("time_in_force") or "")
     if time_in_force not in ("day", "gtc"):
         raise _unprocessable(f'invalid time_in_force "{time_in_force}"')
@@ -219,16 +244,18 @@ def parse_order(body: object, by_symbol: Mapping[str, Instrument]) -> OrderReque
         side = OrderSide(str(fields.get("side")))
     except ValueError:
         raise _unprocessable("side must be buy or sell") from None
-    if kind == "market" and fields.get("limit_price") is not None:
-        raise _unprocessable("market orders require no limit_price")
+    for name, owner in (("limit_price", "limit"), ("stop_price", "stop")):
+        if kind != owner and fields.get(name) is not None:
+            raise _unprocessable(f"{kind} orders require no {name}")
     return OrderRequest(
         client_order_id=client_order_id(fields),
         instrument=instrument,
         side=side,
         quantity=whole_quantity(fields.get("qty")),
-        limit_e4=limit_price_e4(fields.get("limit_price")) if kind == "limit" else 0,
+        limit_e4=order_price_e4(fields, "limit_price") if kind == "limit" else 0,
         time_in_force=time_in_force,
         position_intent=_intent(fields.get("position_intent"), side),
+        stop_e4=order_price_e4(fields, "stop_price") if kind == "stop" else 0,
     )
 
 
@@ -241,15 +268,17 @@ def parse_replacement(body: object, order: Order) -> OrderRequest:
     fields = _object(body)
     before = order.request
     quantity = whole_quantity(fields["qty"]) if fields.get("qty") is not None else before.quantity
-    limit_e4 = before.limit_e4
-    if fields.get("limit_price") is not None:
-        if not before.limit_e4:
-            raise _unprocessable("market orders have no limit_price")
-        limit_e4 = limit_price_e4(fields["limit_price"])
+    prices_e4 = {"limit_price": before.limit_e4, "stop_price": before.stop_e4}
+    for name, price_e4 in prices_e4.items():
+        if fields.get(name) is not None:
+            if not price_e4:
+                raise _unprocessable(f"{before.kind} orders have no {name}")
+            prices_e4[name] = order_price_e4(fields, name)
     time_in_force = str(fields.get("time_in_force") or before.time_in_force)
     if time_in_force not in ("day", "gtc"):
         raise _unprocessable(f'invalid time_in_force "{time_in_force}"')
-    if (quantity, limit_e4, time_in_force) == (before.quantity, before.limit_e4, before.time_in_force):
+    changed = (quantity, *prices_e4.values(), time_in_force)
+    if changed == (before.quantity, before.limit_e4, before.stop_e4, before.time_in_force):
         raise _unprocessable("order parameters are not changed")
     if quantity <= order.filled:
         raise _unprocessable("qty must be > filled_qty")
@@ -258,9 +287,10 @@ def parse_replacement(body: object, order: Order) -> OrderRequest:
         instrument=before.instrument,
         side=before.side,
         quantity=quantity - order.filled,
-        limit_e4=limit_e4,
+        limit_e4=prices_e4["limit_price"],
         time_in_force=time_in_force,
         position_intent=before.position_intent,
+        stop_e4=prices_e4["stop_price"],
     )
 
 
@@ -290,19 +320,18 @@ def whole_quantity(value: object) -> int:
     return int(number)
 
 
-def limit_price_e4(value: object) -> int:
-    """A limit price of a request, 1/10000 USD.
+def order_price_e4(fields: Mapping[str, Any], name: str) -> int:
+    """The price of a request called `name`, 1/10000 USD.
 
     Raises:
         Refusal: 422, it is none, not above 0, or finer than a cent.
     """
-    number = _decimal(value, "limit_price")
+    value = fields.get(name)
+    number = _decimal(value, name)
     if not 0 < number <= _PRICE_USD_MAX:
-        raise _unprocessable("limit_price must be > 0")
+        raise _unprocessable(f"{name} must be > 0")
     if number != round(number, _CENT_DIGITS):
-        raise _unprocessable(
-            f"invalid limit_price {value}. sub-penny increment does not fulfill minimum pricing criteria"
-        )
+        raise _unprocessable(f"invalid {name} {value}. sub-penny increment does not fulfill minimum pricing criteria")
     return int(number * E4_PER_USD)
 
 

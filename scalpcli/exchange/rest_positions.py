@@ -12,7 +12,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from scalpcli.exchange.account import Position, SimulatedAccount
+from scalpcli.exchange.account import SimulatedAccount
+from scalpcli.exchange.holdings import Position
 from scalpcli.exchange.market import ServedMarket
 from scalpcli.exchange.orders import (
     Order,

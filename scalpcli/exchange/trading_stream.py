@@ -68,10 +68,26 @@ class TradingStream:
 
     def on_order_event(self, data: dict[str, Any]) -> None:
         """Send an update to whoever listens."""
+        tags = frozenset({str(data.get("event", ""))})
         event = {"order": str(data.get("order", {}).get("id", "")), "update": str(data.get("event", ""))}
-        if self._faults.takes(FaultName.LOSE_UPDATE, Scope.TRADING) is not None:
+        if self._faults.takes(FaultName.LOSE_UPDATE, Scope.TRADING, tags) is not None:
             self._log.event("update_lost", why="fault", **event)
             return
+        loop = asyncio.get_running_loop()
+        repeat = self._faults.takes(FaultName.REPEAT_UPDATE, Scope.TRADING, tags)
+        if repeat is not None:
+            loop.call_later(abs(repeat.delay_ms) / 1e3, self._send, data, event)
+        late = self._faults.takes(FaultName.LATE_UPDATE, Scope.TRADING, tags)
+        if late is not None:
+            loop.call_later(abs(late.delay_ms) / 1e3, self._send, data, event)
+        else:
+            self._send(data, event)
+        self._faults.passed(Scope.TRADING, 1)
+        if self._faults.takes(FaultName.LIQUIDATE, Scope.TRADING, tags) is not None:
+            # Once whatever led to this update is done.
+            loop.call_soon(self._faults.on_liquidate)
+
+    def _send(self, data: dict[str, Any], event: dict[str, str]) -> None:
         for client in list(self.clients()):
             why = client.lost_why
             if why:
@@ -79,7 +95,6 @@ class TradingStream:
                 continue
             client.say({"stream": TRADE_UPDATES, "data": data})
             self._log.event("update_sent", connection=client.number, **event)
-        self._faults.passed(Scope.TRADING, 1)
 
     async def serve(self, connection: ServerConnection, number: int) -> None:
         """Serve one client until it or a fault ends the connection."""

@@ -14,7 +14,7 @@ import pytest
 
 from scalpcli.errors import UsageError
 from scalpcli.exchange.fault_script import Fault, FaultName, FaultScript, Scope, read_script
-from scalpcli.exchange.faults import FaultEngine
+from scalpcli.exchange.faults import NO_TAGS, FaultEngine
 from scalpcli.exchange.messages import Wire
 from scalpcli.exchange.outlet import WAITING_BYTES_MAX, Outlet
 from scalpcli.exchange.serving_log import ServingLog
@@ -196,10 +196,11 @@ def test_a_request_is_refused_by_path_and_an_answer_lost_after_an_order():
     """504 in place of the answer to a POST of an order is the fault that makes doubles."""
     engine, *_ = engine_of("refuse=rest,code=500,path=/v2/options", "lose_answer=rest,count=1")
 
-    assert engine.refusal(Scope.REST, (500,), "GET", "/v2/account") == 0
-    assert engine.refusal(Scope.REST, (500,), "GET", "/v2/options/contracts") == 500
-    assert engine.lost_answer("GET", "/v2/orders") == 0
-    assert [engine.lost_answer("POST", "/v2/orders") for _ in range(2)] == [504, 0]
+    assert engine.refusal(Scope.REST, (500,), "GET", "/v2/account") is None
+    assert engine.refusal(Scope.REST, (500,), "GET", "/v2/options/contracts").code == 500
+    assert engine.lost_answer("GET", "/v2/orders", NO_TAGS) is None
+    assert engine.lost_answer("POST", "/v2/orders", NO_TAGS).code == 504
+    assert engine.lost_answer("POST", "/v2/orders", NO_TAGS) is None
 
 
 def test_a_stepped_clock_and_a_delay_last_as_long_as_said():

@@ -237,7 +237,7 @@ def test_the_buying_power_counts_working_orders(tmp_path):
         ({"qty": None}, 422, 42210000, "qty is required"),
         ({"limit_price": "2.055"}, 422, 42210000, "invalid limit_price 2.055. sub-penny"),
         ({"limit_price": "nan"}, 422, 42210000, "invalid limit_price: nan"),
-        ({"type": "stop"}, 422, 42210000, 'invalid order type "stop"'),
+        ({"type": "stop_limit"}, 422, 42210000, 'invalid order type "stop_limit"'),
         ({"time_in_force": "ioc"}, 422, 42210000, 'invalid time_in_force "ioc"'),
         ({"extended_hours": True}, 422, 42210000, "extended hours orders are not supported"),
         ({"order_class": "bracket"}, 422, 42210000, "complex orders not supported for options trading"),
