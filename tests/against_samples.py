@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ from scalpcli.core.layout import NEVER_NS
 from scalpcli.core.market_state import MarketState
 from scalpcli.model.note import BROKER, LIVE
 from scalpcli.model.order import Reply
-from scalpcli.model.params import Params, TapeParams
+from scalpcli.model.params import Blackout, Params, TapeParams
 from scalpcli.model.row import COLD, COLUMNS, RowBatch
 from scalpcli.runtime.against import SilentBroker, setup_of
 from scalpcli.runtime.against_facts import read_facts
@@ -27,14 +28,17 @@ from scalpcli.runtime.compiler import load_kernel
 from scalpcli.runtime.journal import SessionJournal
 from scalpcli.runtime.replay import fee_schedule
 from scalpcli.runtime.runner import Runner
+from scalpcli.runtime.seal import recording_folder
+from scalpcli.runtime.segment_read import SegmentReader
 from scalpcli.runtime.simulated_broker import Latencies, SimulatedBroker
 from scalpcli.runtime.tape import Tape
 from scalpcli.runtime.tape_writer import TapeWriter
+from tests.segment_samples import blocks_of, record
 
 Event = tuple[int, str, dict[str, Any]]
 """When a note is learned, its kind and its body."""
-HEAD_NOTES = 2
-"""Notes of the example tape that stand at its head."""
+Change = Callable[[dict[str, Any]], None]
+"""Changes the columns of a tape."""
 
 
 def demo() -> Params:
@@ -55,13 +59,15 @@ class _Noting(SimulatedBroker):
         return learned
 
 
-def replies_on(path: Path, params: Params, *, latency_ms: float | None = None) -> list[tuple[int, Reply]]:
+def replies_on(path: Path, params: Params, latency_ms: float | None, begins_ns: int) -> list[tuple[int, Reply]]:
     """What the simulated broker answers on a tape, each reply with the time at which it was learned."""
     tape, hot = Tape.open(path), load_kernel()
     broker_params = params.simulated_broker
     if latency_ms is not None:
         broker_params = dataclasses.replace(broker_params, order_latency_ms=latency_ms)
-    setup = Setup(params, tape.manifest.symbol, tape.session, tape.instruments, fee_schedule(params, tape.session.date))
+    blackouts = (Blackout("not begun", 0, begins_ns),)
+    fees = fee_schedule(params, tape.session.date)
+    setup = Setup(params, tape.manifest.symbol, tape.session, tape.instruments, fees, blackouts)
     market = MarketState(params, tape.session, tape.instruments, hot, None)
     engine = Engine(setup, market, hot)
     broker = _Noting(broker_params, tape.session, engine.view, Latencies(broker_params, None))
@@ -79,11 +85,12 @@ def body_of(reply: Reply) -> dict[str, Any]:
     return head | {name: value for name, value in said.items() if value}
 
 
-def with_notes(path: Path, out: Path, events: Sequence[Event]) -> Path:
-    """A copy of a tape with more notes, each after every row of its time."""
+def with_notes(path: Path, out: Path, events: Sequence[Event] = (), change: Change = lambda _: None) -> Path:
+    """A copy of a tape with more notes, each after every row of its time, and its columns changed before."""
     tape = Tape.open(path)
     rows = pl.read_parquet(path / "rows.parquet")
-    columns = {name: rows[name].to_numpy().astype(kind) for name, kind in COLUMNS.items()}
+    columns: dict[str, Any] = {name: rows[name].to_numpy().astype(kind) for name, kind in COLUMNS.items()}
+    change(columns)
     events = sorted(events, key=lambda event: event[0])
     places = np.searchsorted(columns["ts_recv_ns"], [event[0] for event in events], side="right")
     more = {name: np.zeros(len(events), kind) for name, kind in COLUMNS.items()}
@@ -117,10 +124,10 @@ class Made:
     """When entries begin; 0 = with the session."""
     latency_ms: float | None = None
     """Latency of live orders; that of the settings where not given."""
-    change: Callable[[int, dict[str, Any]], dict[str, Any]] = lambda _, body: body
-    """Changes the n-th reply before it becomes a row."""
+    change: Callable[[list[dict[str, Any]]], None] = lambda _: None
+    """Changes the replies before they become rows."""
     more: Sequence[Event] = ()
-    ended_ns: int | None = None
+    finished_ns: int | None = None
     """Where the run ended; its close where not given."""
     chunk_rows: int = 997
     """Rows that reach the engine at one time."""
@@ -130,11 +137,14 @@ def live_run(folder: Path, path: Path, made: Made | None = None) -> Path:
     """A live run's folder: the tape with the broker's replies on it, what it was played with, what it decided."""
     made = made or Made()
     session = Tape.open(path).session
-    replies = replies_on(path, made.params, latency_ms=made.latency_ms)
-    events: list[Event] = [(made.begins_ns or session.open_ns - 1, LIVE, {"phase": "begins", "reason": "reconciled"})]
-    events += [(ts_ns, BROKER, made.change(at, body_of(reply))) for at, (ts_ns, reply) in enumerate(replies)]
+    begins_ns = made.begins_ns or session.open_ns - 1
+    replies = replies_on(path, made.params, made.latency_ms, begins_ns)
+    events: list[Event] = [(begins_ns, LIVE, {"phase": "begins", "reason": "reconciled"})]
+    bodies = [body_of(reply) for _, reply in replies]
+    made.change(bodies)
+    events += [(ts_ns, BROKER, body) for (ts_ns, _), body in zip(replies, bodies, strict=True)]
     tape = with_notes(path, folder / "tape", [*events, *made.more])
-    ended_ns = made.ended_ns or session.close_ns
+    finished_ns = made.finished_ns or session.close_ns
     facts = {
         "mode": made.mode,
         "symbol": Tape.open(tape).manifest.symbol,
@@ -143,18 +153,18 @@ def live_run(folder: Path, path: Path, made: Made | None = None) -> Path:
         "blackouts": [],
         "config_digest": "",
         "code_version": __version__,
-        "ended": {"ts_ns": ended_ns, "why": "the session is over"},
+        "finished_ns": finished_ns,
     }
     (folder / "live.json").write_text(json.dumps(facts))
     opened = open_tape(folder, facts["symbol"], session)
     setup = setup_of(read_facts(folder), opened)
     facts["config_digest"] = setup.config_digest
     (folder / "live.json").write_text(json.dumps(facts))
-    (folder / "decisions.jsonl").write_bytes(b"".join(decided(tape, setup, ended_ns, made.chunk_rows)))
+    (folder / "decisions.jsonl").write_bytes(b"".join(decided(tape, setup, finished_ns, made.chunk_rows)))
     return folder
 
 
-def decided(path: Path, setup: Setup, ended_ns: int, chunk_rows: int) -> list[bytes]:
+def decided(path: Path, setup: Setup, finished_ns: int, chunk_rows: int) -> list[bytes]:
     """What the engine decides on a tape whose rows reach it in small pieces, as a live run's do."""
     tape, hot = Tape.open(path), load_kernel()
     market = MarketState(setup.params, setup.session, tape.instruments, hot, None)
@@ -164,13 +174,59 @@ def decided(path: Path, setup: Setup, ended_ns: int, chunk_rows: int) -> list[by
     runner = Runner(engine, market, SilentBroker(), tape.notes(), journal.step)
     runner.run(
         (
-            whole.slice(at, at + chunk_rows)
+            whole.slice(at, min(at + chunk_rows, known))
             for columns in tape.batches()
             for whole in [RowBatch.from_columns(columns)]
-            for at in range(0, len(whole.ts_recv_ns), chunk_rows)
+            for known in [int(np.searchsorted(whole.ts_recv_ns, finished_ns, side="right"))]
+            for at in range(0, known, chunk_rows)
         ),
-        ended_ns,
+        finished_ns,
     )
-    engine.finish(min(ended_ns, setup.session.close_ns))
+    engine.finish(min(finished_ns, setup.session.close_ns))
     journal.step()
     return journal.lines
+
+
+def records_of(folder: Path) -> list[dict[str, Any]]:
+    """The decisions of a run."""
+    return [json.loads(line) for line in (folder / "decisions.jsonl").read_bytes().splitlines()]
+
+
+def tape_of(folder: Path) -> Path:
+    """The tape of a run."""
+    return next((folder / "tape").glob("*/*/manifest.json")).parent
+
+
+def retell(folder: Path, **facts: Any) -> None:
+    """Change what a run says about itself."""
+    path = folder / "live.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | facts))
+
+
+def replace_tape(folder: Path, change: Change) -> None:
+    """Let a run have another tape than it recorded, sound in itself."""
+    tape = tape_of(folder)
+    moved = tape.rename(folder / "moved")
+    with_notes(moved, folder / "tape", change=change)
+    shutil.rmtree(moved)
+
+
+def unseal(folder: Path, cuts: Sequence[int] = ()) -> Path:
+    """Put the recording in the place of a run's tape: as processes left it that ended after those rows."""
+    tape = Tape.open(tape_of(folder))
+    columns = next(tape.batches(1 << 30, tuple(COLUMNS)))
+    notes = [(note.kind, note.body) for note in tape.notes()]
+    names = {
+        "instruments": tape.instruments[1:],
+        "conditions": tuple(tape.manifest.conditions[1:]),
+        "exchanges": tuple(tape.manifest.exchanges[1:]),
+    }
+    blocks = blocks_of(columns, 5_000, notes, names)
+    target = recording_folder(folder / "tape", tape.manifest.symbol, tape.session.date)
+    begin = 0
+    for end in [*cuts, len(blocks)]:
+        before = SegmentReader(target).continuation() if begin else None
+        record(target, blocks[begin:end], close=False, continuation=before)
+        begin = end
+    shutil.rmtree(tape.path)
+    return target

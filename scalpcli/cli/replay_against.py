@@ -125,7 +125,7 @@ def notices_of(proof: Proof) -> list[str]:
     if proof.journal.torn:
         found.append(f"the journal's last line is cut off after {len(proof.journal.torn)} bytes; it is left out")
     if not proof.is_whole:
-        found.append("the run did not end in order: its journal is the beginning of what its tape tells")
+        found.append("the session was not finished: the journal is the beginning of what its rows decide")
     return found
 
 
@@ -133,7 +133,7 @@ def proof_words(proof: Proof) -> str:
     """The proof in one line."""
     count = len(proof.journal.lines)
     if not proof.is_whole:
-        return f"{count} decisions equal, byte for byte, up to where its process died"
+        return f"{count} decisions equal, byte for byte, up to where the run stopped"
     return f"all {count} decisions equal, byte for byte"
 
 
@@ -146,7 +146,7 @@ def proof_object(proof: Proof) -> dict[str, Any]:
         "symbol": proof.facts.symbol,
         "session": proof.facts.session.date.isoformat(),
         "decisions": len(proof.journal.lines),
-        "ended_in_order": proof.is_whole,
+        "finished": proof.is_whole,
         "unwritten": proof.unwritten,
         "torn_bytes": len(proof.journal.torn),
         "rows": proof.tape.rows,
@@ -168,12 +168,12 @@ def proof_section(proof: Proof) -> Section:
     """The proof as a table."""
     from scalpcli.report.section import Head, table
 
-    ended = proof.facts.ended_ns
+    finished_ns = proof.facts.finished_ns
     rows = [
         ("decisions", f"{len(proof.journal.lines):,} equal, byte for byte"),
         ("rows", f"{proof.tape.rows:,}, {'tape' if proof.tape.is_sealed else 'recording that was not sealed'}"),
         ("processes", str(proof.tape.processes)),
-        ("end", "its process died" if ended is None else f"in order, at {ns_to_new_york(ended)[:8]}"),
+        ("end", "not finished" if finished_ns is None else f"finished at {ns_to_new_york(finished_ns)[:8]}"),
     ]
     if proof.unwritten:
         rows.append(("unwritten", f"{proof.unwritten} decisions after the last line on disk"))

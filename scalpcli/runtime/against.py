@@ -4,8 +4,8 @@ The run's rows are folded through the same runner and engine, in the run's mode,
 what the real one answered are rows of the tape. Every decision must come out byte for byte. The same rows are then
 played with the simulated broker, so that the difference in result can be split (`report/against.py`).
 
-What a process died over may cut a journal short: its lines must then be the first of those that come out. A run that
-ended in order must be equal whole.
+A journal may be cut short, where its process died or left the session to a later one: its lines must then be the first
+of those that come out. The journal of a finished session must be equal whole.
 """
 
 from __future__ import annotations
@@ -142,12 +142,12 @@ class Proof:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the run ended in order, so that its journal must be equal to the end."""
-        return self.facts.ended_ns is not None
+        """Whether the session was finished, so that its journal must be equal to the end."""
+        return self.facts.finished_ns is not None
 
     @property
     def unwritten(self) -> int:
-        """Decisions its rows make that its process died before writing."""
+        """Decisions its rows make that no process wrote down any more."""
         return 0 if self.difference is not None else len(self.played.lines) - len(self.journal.lines)
 
 
@@ -165,12 +165,12 @@ def prove(folder: Path, hot: Kernel) -> Proof:
     tape = open_tape(folder, facts.symbol, facts.session)
     windows, quotes = Windows(), QuotesOf(_bought(journal.lines, tape))
     # A process that died had decided up to its last line at least, maybe in silence after its last row.
-    until_ns = journal.last_ns if facts.ended_ns is None else facts.ended_ns
+    until_ns = journal.last_ns if facts.finished_ns is None else facts.finished_ns
     setup = setup_of(facts, tape)
-    session = _Session(tape, setup, hot, until_ns, is_ended=facts.ended_ns is not None)
+    session = _Session(tape, setup, hot, until_ns, is_finished=facts.finished_ns is not None)
     played = session.play(lambda _: SilentBroker(), quotes.take, windows.take)
     windows.close(facts.session.close_ns + 1)
-    difference = first_difference(journal.lines, played.lines, is_whole=facts.ended_ns is not None)
+    difference = first_difference(journal.lines, played.lines, is_whole=facts.finished_ns is not None)
     return Proof(
         folder, facts, journal, tape, played, difference, tuple(windows.idle), quotes, until_ns, _doubts(facts, setup)
     )
@@ -229,7 +229,7 @@ def simulate(proof: Proof, hot: Kernel) -> tuple[Played, tuple[str, ...]]:
     def broker_of(engine: Engine) -> Broker:
         return SimulatedBroker(broker_params, facts.session, engine.view, Latencies(broker_params, drawn_ms))
 
-    session = _Session(tape, setup, hot, proof.until_ns, is_ended=proof.is_whole)
+    session = _Session(tape, setup, hot, proof.until_ns, is_finished=proof.is_whole)
     played = session.play(broker_of, lambda _: None, lambda _: None)
     if not played.is_flat:
         notices.append("the simulated trader still held something when live ended; that position is not counted")
@@ -290,7 +290,7 @@ class _Session:
     setup: Setup
     hot: Kernel
     until_ns: int
-    is_ended: bool
+    is_finished: bool
 
     def play(
         self,
@@ -306,7 +306,7 @@ class _Session:
         engine.start()
         runner = Runner(engine, market, broker_of(engine), self._notes(on_note), journal.step)
         runner.run(self._batches(on_batch), self.until_ns)
-        if self.is_ended:
+        if self.is_finished:
             engine.finish(min(self.until_ns, setup.session.close_ns))
             journal.step()
         return Played(
@@ -320,7 +320,7 @@ class _Session:
     def _batches(self, on_batch: Callable[[RowBatch], None]) -> Iterator[RowBatch]:
         for batch in self.tape.batches(self.setup.params.replay.batch_rows):
             stop = int(np.searchsorted(batch.ts_recv_ns, self.until_ns, side="right"))
-            is_last = self.is_ended and stop < len(batch.ts_recv_ns)
+            is_last = self.is_finished and stop < len(batch.ts_recv_ns)
             folded = batch.slice(0, stop) if is_last else batch
             on_batch(folded)
             yield folded

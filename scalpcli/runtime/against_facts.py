@@ -1,8 +1,8 @@
 """What a live run says about itself: `live.json` and its journal, read without any other source.
 
 Decides how settings are restored from a run and what a cut-off journal still tells. `live.json` holds `mode`,
-`symbol`, `session`, `config` (sections of settings), `blackouts`, `config_digest`, `code_version` and, once the
-session was ended in order, `ended` with `ts_ns`: up to when rows were folded before the engine wrote its sums.
+`symbol`, `session`, `config` (sections of settings), `blackouts`, `config_digest`, `code_version` and `finished_ns`: up
+to when rows were folded before the engine wrote its sums, 0 while the session is not finished.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class LiveFacts:
         latencies_digest: Digest of the latencies its settings name, empty where none.
         config_digest: Digest of settings and blackouts, as the run states it.
         code_version: Version that wrote the run; empty where it does not say.
-        ended_ns: Up to when it folded rows before it wrote its sums; nothing where it did not end in order.
+        finished_ns: Up to when it folded rows before it wrote its sums; nothing where the session was not finished.
     """
 
     mode: str
@@ -49,7 +49,7 @@ class LiveFacts:
     latencies_digest: str
     config_digest: str
     code_version: str
-    ended_ns: int | None
+    finished_ns: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,6 @@ def read_facts(folder: Path) -> LiveFacts:
         )
     try:
         plain = json.loads(path.read_bytes())
-        ended = plain.get("ended") or {}
         facts = LiveFacts(
             mode=str(plain["mode"]),
             symbol=str(plain["symbol"]),
@@ -102,7 +101,7 @@ def read_facts(folder: Path) -> LiveFacts:
             latencies_digest=str(plain.get("latencies_digest", "")),
             config_digest=str(plain["config_digest"]),
             code_version=str(plain.get("code_version", "")),
-            ended_ns=int(ended["ts_ns"]) if ended else None,
+            finished_ns=int(plain.get("finished_ns") or 0) or None,
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         said = f"`{error.args[0]}` is missing" if isinstance(error, KeyError) else str(error)
