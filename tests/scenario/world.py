@@ -5,7 +5,6 @@ A `Script` holds rows of a session of ten minutes, 10:30 to 10:40 New York time;
 every decision in one line:
 
     10:31:00.000 signal call C400 x10 at 1.40
-
 A decision's time, its kind, then what matters of it. Contracts are named by right and strike (`C400`), with
 the days to expiry behind a slash where that is not today (`C400/3`); orders by signal, leg and try (`0e1` is
 the first entry order of signal 0). Whatever a scenario is about, every play checks the journal's layout, its
@@ -24,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from scalpcli.core.engine import Engine, Setup
+from scalpcli.core.executor import Command
 from scalpcli.core.layout import NEVER_NS
 from scalpcli.core.market_state import InterpretedKernel, MarketState
 from scalpcli.model import note as notes
@@ -38,6 +38,7 @@ from scalpcli.model.session import Session, at_ns, ns_to_new_york, session_of
 from scalpcli.runtime.journal import SessionJournal
 from scalpcli.runtime.runner import Runner
 from scalpcli.runtime.simulated_broker import Latencies, SimulatedBroker
+from tests.scenario.silent import Silent
 from tests.scenario.telling import tell_all
 
 DAY = dt.date(2026, 11, 20)
@@ -137,7 +138,7 @@ BOUGHT = [
 ]
 """How every script of `market` begins that says nothing else: 250 ms to the market, 50 ms back."""
 AT_ONCE = {"simulated_broker": {"order_latency_ms": 0.0, "report_latency_ms": 0.0}}
-"""No latency, for scenarios about decisions rather than fills."""
+"""No latency."""
 BOUGHT_AT_ONCE = [
     *BOUGHT[:3],
     "10:31:00.000 accepted 0e1",
@@ -147,6 +148,12 @@ BOUGHT_AT_ONCE = [
 
 CALL = Contract("C400", 0.35)
 PUT = Contract("P400", -0.35)
+
+
+def order_id(short: str) -> str:
+    """`scalp-20261120-0-0000-e1` for `0e1`."""
+    number = short.rstrip("0123456789")[:-1]
+    return f"scalp-{DAY:%Y%m%d}-0-{int(number):04d}-{short[len(number) :]}"
 
 
 class Script:
@@ -213,9 +220,21 @@ class Script:
         self.notes.append((clock(at), kind, body))
         return self
 
-    def live(self, at: str, phase: str = "begins", reason: str = "test") -> Script:
+    def live(self, at: str, phase: str = "begins", why: str = "test") -> Script:
         """Trading with an account begins or pauses."""
-        return self.note(at, notes.LIVE, {"phase": phase, "reason": reason})
+        return self.note(at, notes.LIVE, {"phase": phase, "reason": why})
+
+    def says(self, at: str, reply: str, order: str, quantity: int = 0, usd: float = 0.0, reason: str = "") -> Script:
+        """What a true broker says of an order, `0e1` for the first entry order of signal 0."""
+        numbers = {"quantity": quantity, "price_e4": e4(usd)} if quantity else {}
+        body = {"reply": reply, "order_id": order_id(order), "ts_market_ns": clock(at)} | numbers
+        return self.note(at, notes.BROKER, body | ({"reason": reason} if reason else {}))
+
+    def compared(self, at: str, action: str, held: int, broker: int, usd: float = 0.0, name: str = "C400") -> Script:
+        """What a comparison with a true broker found."""
+        symbol = self.contracts[self.numbers[name] - 1].instrument(0).symbol if name in self.numbers else name
+        body = {"held": held, "broker": broker, "action": action, "price_e4": e4(usd), "reason": "test"}
+        return self.note(at, notes.RECONCILE, {"symbol": symbol} | body)
 
     def operator(self, at: str, command: str) -> Script:
         """An operator's command."""
@@ -274,6 +293,8 @@ class Played:
     engine: Engine
     journal: SessionJournal
     end: dict[str, Any] = field(default_factory=dict)
+    sent: list[Command] = field(default_factory=list)
+    """What went out; empty in a replay."""
 
     def of(self, kind: str) -> list[dict[str, Any]]:
         """Bodies of every decision of one kind."""
@@ -298,7 +319,7 @@ def perform(
         script: Its rows.
         blackouts: Dated windows without entries.
         fees: `none` or `alpaca`.
-        mode: As `Setup.mode`.
+        mode: As `Setup.mode`; in all but replay the script says what the broker does.
         until: Where to stop; `TO_THE_CLOSE` = after it.
         latencies_ms: Order and report latencies to draw from.
         batch_rows: How many rows are handed in at a time; 0 = all.
@@ -311,9 +332,9 @@ def perform(
     setup = Setup(settings, SYMBOL, SESSION, instruments, schedule_for(DAY, fees), blackouts, mode, True, triggers_only)
     state = MarketState(settings, SESSION, instruments, hot)
     engine = Engine(setup, state, hot)
-    drawn = None if latencies_ms is None else np.array(latencies_ms, np.float64)
-    at_market = settings.simulated_broker
-    broker = SimulatedBroker(at_market, SESSION, engine.view, Latencies(at_market, drawn))
+    latencies = Latencies(settings.simulated_broker, latencies_ms and np.array(latencies_ms, np.float64))
+    simulated = SimulatedBroker(settings.simulated_broker, SESSION, engine.view, latencies)
+    silent = Silent()
     journal = SessionJournal(engine, DAY, SYMBOL)
     decisions: list[Decision] = []
     take = engine.take_decisions
@@ -328,7 +349,7 @@ def perform(
     cold = [Note(seq, ts_ns, kind, body) for seq, (ts_ns, kind, body) in enumerate(ordered)]
     engine.start()
     until_ns = clock(until) if until else NEVER_NS - 1
-    runner = Runner(engine, state, broker, cold, journal.step)
+    runner = Runner(engine, state, simulated if mode == "replay" else silent, cold, journal.step)
     runner.run(_cut(script.batch(until_ns), batch_rows), until_ns)
     engine.finish(min(until_ns, SESSION.close_ns))
     journal.step()
@@ -338,6 +359,7 @@ def perform(
         engine,
         journal,
         decisions[-1].body,
+        silent.sent,
     )
     _check(played)
     return played
@@ -358,15 +380,16 @@ def _check(played: Played) -> None:
         check_layout(decision)
         assert json.loads(line)["kind"] == decision.kind
     ledger, scalps = played.engine.ledger, played.engine.scalps
+    assert all(each.held >= 0 for each in scalps)
     paid_e4 = sum((each.bought_sum_e4 - each.sold_sum_e4) * 100 for each in scalps)
     assert ledger.cash_e4 == ledger.starting_equity_e4 + ledger.gross_e4 - paid_e4 + ledger.unmatched_e4
-    entries = [each for each in scalps if each.working and each.working.leg is Leg.ENTRY]
-    assert ledger.committed_e4 == sum(each.working.limit_e4 * each.missing * 100 for each in entries if each.working)
-    assert all(each.held >= 0 for each in scalps)
+    works = [each for each in played.engine.parts.executor.flow.sent.values() if not each.has_ended]
+    entries = [each for each in works if each.order.leg is Leg.ENTRY]
+    assert ledger.committed_e4 == sum(each.order.limit_e4 * each.remaining * 100 for each in entries)
 
 
 def check_layout(decision: Decision) -> None:
-    """Hold one decision against the journal's documented fields."""
+    """Hold one decision against the documented fields."""
     python = {"integer": int, "string": str, "boolean": bool, "array": list, "object": dict, "null": type(None)}
     fields = DECISION_FIELDS[decision.kind]
     assert list(decision.body) == list(fields), decision.kind
