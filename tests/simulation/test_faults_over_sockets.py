@@ -12,6 +12,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 
 from scalpcli.exchange.fault_script import read_script
 from scalpcli.exchange.local import LocalExchange
+from scalpcli.exchange.orders import parse_order
 from scalpcli.exchange.serving import ServingRules
 from scalpcli.exchange.serving_log import ServingLog
 from tests.exchange_samples import ALL_STOCK, STOCK_KINDS, Client, client_of, expected, make_tape, own_pair, rows_of
@@ -172,6 +173,52 @@ def test_a_lost_update_is_lost_and_the_next_one_comes(tape):
                 return await client.hear()
 
     assert asyncio.run(listen())["data"]["event"] == "fill"
+
+
+def test_updates_come_late_or_twice(tape):
+    """`new` is overtaken by the fill, which is told again later: a client must know it by its execution id."""
+    flags = ["late_update=trading,on=new,delay_ms=60", "repeat_update=trading,on=fill,delay_ms=120"]
+    script = read_script(None, flags, SESSION)
+
+    async def listen() -> list[Any]:
+        async with LocalExchange(tape, faults=script, speed=0) as exchange:
+            async with client_of(exchange.stream_url + "/v2/sip") as data:
+                await data.ask(**ALL_STOCK)
+                await exchange.wait_end()
+            async with client_of(exchange.stream_url + "/stream", packed=False, enter=False) as client:
+                await client.say(action="auth", **own_pair())
+                await client.hear()
+                await client.say(action="listen", data={"streams": ["trade_updates"]})
+                await client.hear()
+                for event in ("new", "fill"):
+                    exchange.market.emit_order_event({"event": event, "order": {"id": "1"}})
+                return [(await client.hear())["data"]["event"] for _ in range(3)]
+
+    assert asyncio.run(listen()) == ["fill", "new", "fill"]
+
+
+def test_the_broker_sells_after_the_fill_that_was_named(tape):
+    """The client hears of an order it never sent; the exchange holds nothing any more."""
+    script = read_script(None, ["liquidate=trading,on=fill,nth=1"], SESSION)
+
+    async def trade() -> tuple[list[str], dict[int, Any]]:
+        async with LocalExchange(tape, faults=script, speed=0) as exchange:
+            async with client_of(exchange.stream_url + "/v2/sip") as data:
+                await data.ask(**ALL_STOCK)
+                await exchange.wait_end()
+            told: list[str] = []
+            exchange.market.on_order_event(lambda event: told.append(f"{event['event']} {event['order']['side']}"))
+            symbol = exchange.market.instruments[1].symbol
+            body = {"symbol": symbol, "qty": "1", "side": "buy", "type": "market", "time_in_force": "day"}
+            exchange.account.submit(parse_order(body, exchange.market.by_symbol))
+            exchange.account.run_due()
+            await asyncio.sleep(0)
+            return told, exchange.account.positions
+
+    told, positions = asyncio.run(trade())
+
+    assert told == ["new buy", "fill buy", "new sell", "fill sell"]
+    assert positions == {}
 
 
 def test_an_order_is_accepted_although_its_answer_is_lost(tape):
