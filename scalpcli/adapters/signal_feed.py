@@ -55,6 +55,7 @@ class SignalFeed:
         self._symbol = symbol
         self._mode = mode
         self._now_ns = now_ns
+        self._alarmed = ""
         self._contracts: dict[int, str] = {}
         """Contract by signal: a few dozen a session."""
 
@@ -67,8 +68,10 @@ class SignalFeed:
         elif kind == "fill":
             contract = self._contracts.get(event["signal"])
             self._publish(FILL, lambda: fill_data(contract, event["ts_ns"], event))
-        elif kind == "alarm":
+        # An alarm that is a decision is told as one, and once more as an alarm.
+        elif kind == "alarm" and event["text"] != self._alarmed:
             self._publish(ALARM, lambda: {"timestamp": iso(event.get("ts_ns", self._now_ns())), "text": event["text"]})
+        self._alarmed = event["text"] if kind == "alarm" else ""
 
     def state(self, state: Mapping[str, Any]) -> None:
         """Take a snapshot of the running process, once a second or so."""

@@ -59,7 +59,7 @@ def watch(
         sys.stdout.write(json_module.dumps(state) + "\n" if json else _as_text(state))
         return
     source = Source(find, interval_ms=interval_ms)
-    if json or not (sys.stdout.isatty() and sys.stdin.isatty()):
+    if json or not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         # Nothing to follow is an error for a script; a screen waits for it.
         find()
         asyncio.run(_print_lines(source, quiet=quiet))
@@ -111,14 +111,22 @@ def finder(out: Path, run: Path | None, symbol: str) -> Callable[[], str]:
         symbol: Only runs of this underlying; empty = of any.
     """
     from scalpcli.cli.live_find import find_run
+    from scalpcli.runtime.run_lock import read_run_owner
+
+    known: Path | None = None
 
     def find() -> str:
+        nonlocal known
+        if known is not None and (control := read_run_owner(known).control):
+            # Looking at its lock again and again could be in the way of a process that restarts.
+            return control
         found = find_run(out, run, symbol)
         if not found.control:
             raise UpstreamUnavailable(
                 f"nobody trades {found.mark} in `{found.folder}` now",
                 hint="begin with `scalpcli live run`; `scalpcli live status` tells what its files say",
             )
+        known = found.folder
         return found.control
 
     return find

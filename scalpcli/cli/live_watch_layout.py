@@ -1,7 +1,7 @@
 """Where things stand on the screen of `live watch`: any width and height, two columns from 120 cells on.
 
-Decides the order of the parts and which of them give way where there is no room: names of lights first, then alarms
-and signals, never the banner, the position or the line of keys. A screen is a tuple of lines as wide as the terminal.
+Decides the order of the parts and which of them give way where there is no room: alarms first, then signals, never
+the banner, the position or the line of keys. A screen is a tuple of lines as wide as the terminal.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from scalpcli.cli.live_watch_stories import stories
 from scalpcli.cli.live_watch_text import DIM, TITLE, WARN, Line, Span, fit, flow, grid, line, merged, rule
 
 WIDE: Final = 120
+_GATE_CELLS: Final = 22
+"""A light and the longest name: a group that tells which of its gates closed moves no other light."""
 _BETWEEN: Final = 2
 _LEFT_SHARE: Final = 0.55
 _SILENT_S: Final = 2.0
@@ -99,19 +101,17 @@ def _narrow(state: Mapping[str, Any], width: int, height: int) -> list[Line]:
         *view.positions(state, width),
         *view.orders(state),
         *view.result(state, width),
-        *view.gates_in_short(state, width),
+        *flow([*view.gates(state), *view.closed_gates(state)], width, label="gates"),
     ]
     middle = flow(view.protections(state), width, label="protections")
     bottom = [*view.feed(state, width), *view.upcoming(state, width)]
     told = [story.told() for story in stories(state["decisions"])] or [line(Span("none yet", DIM))]
     alarms = view.alarms(state)
-    named = flow(view.gates(state), width, label="     ")
-    # One line is the head of the signals. Names of the lights are a luxury: what they say stands in their short form.
+    # One line is the head of the signals.
     left = height - len(top) - len(middle) - len(bottom) - 1
-    signals, alarmed, lights = _shares(left, (len(told), len(alarms), len(named)), least=(3, 1, 0))
+    signals, alarmed = _shares(left, (len(told), len(alarms)), least=(3, 1))
     return [
         *top,
-        *(named if lights == len(named) else ()),
         *middle,
         rule("SIGNALS", width),
         *told[:signals],
@@ -136,8 +136,8 @@ def _wide(state: Mapping[str, Any], width: int, height: int) -> list[Line]:
     ]
     right = [
         rule("GATES", right_width),
-        *grid(view.gates(state), right_width),
-        *view.gates_closed(state, right_width),
+        *grid(view.gates(state), right_width, _GATE_CELLS),
+        *flow(view.closed_gates(state) or [line(Span("none", DIM))], right_width, label="closed"),
         rule("PROTECTIONS", right_width),
         *grid(view.protections(state), right_width),
         rule("FEED AND BROKER", right_width),

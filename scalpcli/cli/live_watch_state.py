@@ -41,6 +41,7 @@ _PLAIN: Final[dict[str, Any]] = {
     "now_ns": 0,
     "open_ns": 0,
     "close_ns": 0,
+    "is_trading": True,
     "killed": False,
     "stopped": False,
 }

@@ -79,11 +79,17 @@ def flow(items: Iterable[Line], width: int, *, label: str = "") -> list[Line]:
     return [*rows, row]
 
 
-def grid(items: Sequence[Line], width: int) -> list[Line]:
-    """Items in columns of equal width, filled row by row, so that each keeps its place while its text changes."""
+def grid(items: Sequence[Line], width: int, cell_min: int = 0) -> list[Line]:
+    """Items in columns of equal width, filled row by row, so that each keeps its place while others change.
+
+    Args:
+        items: What to show.
+        width: Cells of a row.
+        cell_min: Cells of a column at least, so that none moves when an item grows.
+    """
     if not items:
         return []
-    cell = max(width_of(item) for item in items) + len(_GAP)
+    cell = max(cell_min, *(width_of(item) for item in items)) + len(_GAP)
     across = max((width + len(_GAP)) // cell, 1)
     rows = [items[start : start + across] for start in range(0, len(items), across)]
     return [line(*(fit(item, cell) for item in row)) for row in rows]

@@ -35,7 +35,8 @@ from scalpcli.units import NS_PER_S
 State = Mapping[str, Any]
 
 WINDOWS: Final = ("5", "15", "30", "60")
-"""Seconds of the velocity windows, as the snapshot names them."""
+"""Seconds of the velocity windows while the process told none."""
+_WINDOWS_SHOWN: Final = 5
 BANNERS: Final = {
     "shadow": "SHADOW: NOTHING IS SENT",
     "paper": "PAPER",
@@ -72,6 +73,7 @@ def notices(state: State) -> list[Line]:
     found = {
         "KILLED: everything is sold and nothing is bought; `scalpcli live arm` ends it": state["killed"],
         "STOPPED: nothing is bought; `scalpcli live arm` ends it": state["stopped"] and not state["killed"],
+        "NO ENTRIES NOW: what stands against them is told by the alarms and the log": _is_held_back(state),
         f"BLIND: {clean(', '.join(feed['open_gaps'])) or 'the feed is silent'}": feed["blind"] or feed["open_gaps"],
         f"THE BROKER HOLDS SOMETHING ELSE: {_joined(broker['differences'])}": broker["differences"],
         f"OUTCOME UNKNOWN: {_joined(broker['unknown'])}": broker["unknown"],
@@ -79,6 +81,11 @@ def notices(state: State) -> list[Line]:
         "THE GUARD IS GONE: nobody sells when this process hangs": _guard_is_gone(state),
     }
     return [line(Span(f"! {words}", BAD)) for words, holds in found.items() if holds]
+
+
+def _is_held_back(state: State) -> bool:
+    """Whether entries are not made for a reason that no gate tells: not compared with the broker yet, or fenced."""
+    return state["phase"] == "trading" and not (state["is_trading"] or state["killed"] or state["stopped"])
 
 
 def _guard_is_gone(state: State) -> bool:
@@ -132,10 +139,11 @@ def _level(level: Mapping[str, Any]) -> Line:
 def velocity(state: State) -> list[Line]:
     """Momentum (percent moved) and velocity (percent a second) over each window, and the volume behind them."""
     moved = state["underlying"]["velocity_pct"]
-    heads = "".join(f"{window + ' s':>10}" for window in WINDOWS)
+    windows = sorted(moved, key=int)[:_WINDOWS_SHOWN] or WINDOWS
+    heads = "".join(f"{window + ' s':>10}" for window in windows)
     ratio = state["underlying"]["volume_ratio"]
-    momentum = [signed(moved.get(window), 3) for window in WINDOWS]
-    speeds = [None if moved.get(window) is None else moved[window] / int(window) for window in WINDOWS]
+    momentum = [signed(moved.get(window), 3) for window in windows]
+    speeds = [None if moved.get(window) is None else moved[window] / int(window) for window in windows]
     return [
         line(Span(f"{'':<10}{heads}", DIM), f"  volume {number(ratio, 2)} x"),
         line(Span("momentum  ", TITLE), *(_wider(each, 10) for each in momentum), Span("  % moved", DIM)),
@@ -213,7 +221,7 @@ def result(state: State, width: int) -> list[Line]:
     items = [
         line(signed(told["realised_usd"], 2), " made"),
         line(signed(told["open_usd"], 2), " open"),
-        line(f"{number(told['trades'])} trades"),
+        line(f"trades {number(told['trades'])}"),
         line(f"{number(told['fees_usd'], 2)} fees"),
         line(f"{number(told['equity_usd'], 2)} USD equity"),
     ]
@@ -225,17 +233,9 @@ def gates(state: State) -> list[Line]:
     return [line(_light(gate), f" {clean(gate['gate'])}") for gate in state["gates"]]
 
 
-def gates_in_short(state: State, width: int) -> list[Line]:
-    """Every gate as a light without its name; those that are closed with name and numbers."""
-    lights = line(*(_light(gate) for gate in state["gates"]))
-    closed = [_closed(gate) for gate in state["gates"] if gate["open"] is False]
-    return flow([lights, *closed], width, label="gates") if state["gates"] else []
-
-
-def gates_closed(state: State, width: int) -> list[Line]:
-    """Why nothing would be bought now: the closed gates with their numbers; one line at least."""
-    closed = [_closed(gate) for gate in state["gates"] if gate["open"] is False]
-    return flow(closed or [line(Span("none", DIM))], width, label="closed")
+def closed_gates(state: State) -> list[Line]:
+    """Why nothing would be bought now: the closed gates with their numbers."""
+    return [_closed(gate) for gate in state["gates"] if gate["open"] is False]
 
 
 def _light(gate: Mapping[str, Any]) -> Span:
@@ -248,7 +248,7 @@ def _light(gate: Mapping[str, Any]) -> Span:
 def _closed(gate: Mapping[str, Any]) -> Line:
     numbers = "" if gate["value"] is None else f" {number(gate['value'])} / {number(gate['limit'])}"
     detail = f" ({clean(gate['detail'])})" if gate["detail"] else ""
-    return line(Span(clean(gate["gate"]), BAD), f"{numbers}{detail}")
+    return line(Span(f"{clean(gate['gate'])}{numbers}", BAD), detail)
 
 
 def protections(state: State) -> list[Line]:

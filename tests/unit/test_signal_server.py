@@ -307,7 +307,8 @@ def told_by_a_session(tmp_path) -> list[dict]:
                 feed.event(SIGNAL)
                 feed.event({"kind": "trigger", "ts_ns": NOW_NS})
                 feed.event(FILL)
-                feed.event({"kind": "alarm", "text": "the broker does not answer"})
+                feed.event({"kind": "alarm", "ts_ns": NOW_NS, "text": "held at the close", "about": "", "value": 1})
+                feed.event({"kind": "alarm", "text": "held at the close"})
                 feed.state(live_state())
                 told += [json.loads(await connection.recv()) for _ in range(5)]
                 return told
