@@ -50,13 +50,14 @@ def order_body(order: ApprovedOrder) -> dict[str, str]:
 
     A plain sell would open a short position if what it sells were gone by then: the intent is always said.
     """
+    prices = {"limit_price": order.limit_e4, "stop_price": order.stop_e4}
     return {
         "symbol": order.instrument.symbol,
         "qty": str(order.quantity),
         "side": order.side.value,
-        "type": "limit",
+        "type": order.kind.value,
         "time_in_force": "day",
-        "limit_price": usd_text(order.limit_e4),
+        **{name: usd_text(price_e4) for name, price_e4 in prices.items() if price_e4},
         "position_intent": _INTENTS[order.side],
         "client_order_id": order.order_id,
     }

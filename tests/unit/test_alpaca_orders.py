@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted_broker import (
+    CALL,
     ERROR,
     FAULTS_OF_ORDERS,
     FAULTS_OF_QUESTIONS,
@@ -28,8 +29,10 @@ from scripted_broker import (
     at_desk,
 )
 
+from scalpcli.adapters.alpaca_orders_wire import order_body
+from scalpcli.core.risk import approve
 from scalpcli.model.broker import Answer, Outcome
-from scalpcli.model.order import Leg
+from scalpcli.model.order import Leg, OrderKind
 
 FOR_EVER = 50
 
@@ -64,6 +67,24 @@ def test_an_order_says_all_that_alpaca_asks_for():
     ]
     assert answer.outcome is Outcome.ACCEPTED
     assert (answer.order.broker_id, answer.order.limit_e4, answer.order.quantity) == ("b1", 20_500, 2)
+
+
+@pytest.mark.parametrize(
+    ("leg", "kind", "price_e4", "priced"),
+    [
+        (Leg.EXIT, OrderKind.MARKET, 0, {"type": "market"}),
+        (Leg.PROTECT, OrderKind.STOP, 9_500, {"type": "stop", "stop_price": "0.95"}),
+        (Leg.GUARD, OrderKind.LIMIT, 100, {"type": "limit", "limit_price": "0.01"}),
+    ],
+)
+def test_each_kind_of_order_has_its_own_price_and_no_other(leg, kind, price_e4, priced):
+    """Alpaca refuses a market order with a limit; every leg but the entry sells."""
+    order = approve("n", 7, leg, 1, CALL, 2, price_e4, kind)
+
+    body = order_body(order)
+
+    assert {name: body[name] for name in body if name == "type" or name.endswith("_price")} == priced
+    assert (body["side"], body["position_intent"]) == ("sell", "sell_to_close")
 
 
 @pytest.mark.parametrize("fault", [TAKEN_SILENCE, TAKEN_RESET, TAKEN_504, TAKEN_PAGE])
