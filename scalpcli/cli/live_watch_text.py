@@ -135,7 +135,7 @@ def number(value: float | None, digits: int | None = None, *, sign: bool = False
 def signed(value: float | None, digits: int, unit: str = "") -> Span:
     """A number whose sign is good or bad news."""
     role = PLAIN if not value else GOOD if value > 0 else BAD
-    return Span(f"{number(value, digits, sign=True)}{unit}", role if value is not None else DIM)
+    return Span(ABSENT, DIM) if value is None else Span(f"{number(value, digits, sign=True)}{unit}", role)
 
 
 def clock(ts_ns: int | None) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from scalpcli.cli.live_watch_text import (
+    ABSENT,
     BAD,
     DIM,
     GOOD,
@@ -53,11 +54,15 @@ def banner(state: State, width: int) -> Line:
     """Mode, account, symbol, phase and time: the line that nobody may overlook."""
     mode, now = state["mode"], clock(state["now_ns"])
     account = f" …{clean(state['account']['last4'])}" if state["account"]["last4"] else ""
-    left = f" {BANNERS[mode]}{account}  {state['symbol']} {state['session']}  {state['phase'].replace('_', ' ')}"
-    right = f"{now} NY  {_until_bell(state)} "
-    if len(left) + len(right) >= width:
-        right = f"{now} "
-    return apart(line(Span(left, mode)), line(Span(right, mode)), width, mode)
+    left, phase = f" {BANNERS[mode]}{account}  {state['symbol']}", f"  {state['phase'].replace('_', ' ')}"
+    session, bell = f" {state['session']}", f" NY  {_until_bell(state)}"
+    room = width - len(left) - len(phase) - len(now) - 2
+    # What the terminal has no room for is left out whole: first the day, then the bell.
+    if room < len(session) + len(bell):
+        session = ""
+    if room < len(bell):
+        bell = ""
+    return apart(line(Span(f"{left}{session}{phase}", mode)), line(Span(f"{now}{bell} ", mode)), width, mode)
 
 
 def _until_bell(state: State) -> str:
@@ -77,7 +82,7 @@ def notices(state: State) -> list[Line]:
         f"BLIND: {clean(', '.join(feed['open_gaps'])) or 'the feed is silent'}": feed["blind"] or feed["open_gaps"],
         f"THE BROKER HOLDS SOMETHING ELSE: {_joined(broker['differences'])}": broker["differences"],
         f"OUTCOME UNKNOWN: {_joined(broker['unknown'])}": broker["unknown"],
-        "NO ORDER UPDATES: the broker is asked instead": not broker["updates_ready"] and state["mode"] != "shadow",
+        "NO ORDER UPDATES: the broker is asked instead": broker["updates_ready"] is False and state["mode"] != "shadow",
         "THE GUARD IS GONE: nobody sells when this process hangs": _guard_is_gone(state),
     }
     return [line(Span(f"! {words}", BAD)) for words, holds in found.items() if holds]
@@ -105,7 +110,9 @@ def market(state: State, width: int) -> list[Line]:
     items = [
         line(Span(f"{state['symbol']} {number(price, 2)}", TITLE)),
         line(f"{number(underlying['bid'], 2)} x {number(underlying['ask'], 2)}"),
-        line(f"VWAP {number(vwap, 2)} ±{number(underlying['sigma'], 2)} ", signed(over_pct, 2, " %")),
+        line(f"VWAP {number(vwap, 2)} ±{number(underlying['sigma'], 2)} ", signed(over_pct, 2, " %"))
+        if vwap
+        else line("VWAP -"),
         line(f"{number(underlying['session_low'], 2)} to {number(underlying['session_high'], 2)}"),
     ]
     age = _old(state["now_ns"], underlying["price_ns"])
@@ -278,7 +285,7 @@ def feed(state: State, width: int) -> list[Line]:
     compared = _seconds_since(state, broker["reconciled_ns"])
     parties = [
         line(f"compared {compared:>3} s ago"),
-        line("updates ", Span("yes", PLAIN) if broker["updates_ready"] else Span("no", WARN)),
+        line("updates ", _updates(broker["updates_ready"])),
         line(f"differences {_joined(broker['differences']) or 'none'}"),
         line("guard ", Span(*_guard_words(guard))),
     ]
@@ -286,6 +293,12 @@ def feed(state: State, width: int) -> list[Line]:
         *flow([row for row in rows if row], width, label="feed"),
         *flow(parties, width, label="broker"),
     ]
+
+
+def _updates(is_ready: bool | None) -> Span:
+    if is_ready is None:
+        return Span(ABSENT, DIM)
+    return Span("yes") if is_ready else Span("no", WARN)
 
 
 def _guard_words(guard: Mapping[str, Any]) -> tuple[str, str]:
