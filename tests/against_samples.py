@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from scalpcli import __version__
 from scalpcli.core.engine import Engine, Setup
 from scalpcli.core.layout import NEVER_NS
 from scalpcli.core.market_state import MarketState
@@ -21,12 +20,10 @@ from scalpcli.model.note import BROKER, LIVE
 from scalpcli.model.order import Reply
 from scalpcli.model.params import Blackout, Params, TapeParams
 from scalpcli.model.row import COLD, COLUMNS, RowBatch
-from scalpcli.runtime.against import SilentBroker, setup_of
-from scalpcli.runtime.against_facts import read_facts
-from scalpcli.runtime.against_tape import open_tape
 from scalpcli.runtime.compiler import load_kernel
-from scalpcli.runtime.journal import SessionJournal
+from scalpcli.runtime.live_engine import LiveEngine
 from scalpcli.runtime.replay import fee_schedule
+from scalpcli.runtime.run_files import RunFacts, facts_of, write_results
 from scalpcli.runtime.runner import Runner
 from scalpcli.runtime.seal import recording_folder
 from scalpcli.runtime.segment_read import SegmentReader
@@ -143,48 +140,30 @@ def live_run(folder: Path, path: Path, made: Made | None = None) -> Path:
     bodies = [body_of(reply) for _, reply in replies]
     made.change(bodies)
     events += [(ts_ns, BROKER, body) for (ts_ns, _), body in zip(replies, bodies, strict=True)]
-    tape = with_notes(path, folder / "tape", [*events, *made.more])
+    tape = Tape.open(with_notes(path, folder / "tape", [*events, *made.more]))
     finished_ns = made.finished_ns or session.close_ns
-    facts = {
-        "mode": made.mode,
-        "symbol": Tape.open(tape).manifest.symbol,
-        "session": session.date.isoformat(),
-        "config": dataclasses.asdict(made.params),
-        "blackouts": [],
-        "config_digest": "",
-        "code_version": __version__,
-        "finished_ns": finished_ns,
-    }
-    (folder / "live.json").write_text(json.dumps(facts))
-    opened = open_tape(folder, facts["symbol"], session)
-    setup = setup_of(read_facts(folder), opened)
-    facts["config_digest"] = setup.config_digest
-    (folder / "live.json").write_text(json.dumps(facts))
-    (folder / "decisions.jsonl").write_bytes(b"".join(decided(tape, setup, finished_ns, made.chunk_rows)))
+    fees = fee_schedule(made.params, session.date)
+    symbol = tape.manifest.symbol
+    setup = Setup(made.params, symbol, session, tape.instruments, fees, mode=made.mode, synthetic=True)
+    live = decided(tape, setup, finished_ns, made.chunk_rows)
+    (folder / "decisions.jsonl").write_bytes(b"".join(live.lines))
+    RunFacts(folder, facts_of(setup)).tell(finished_ns=finished_ns)
+    about = {"mode": made.mode, "command": ["scalpcli", "live"], "timings_s": {"total": 1.0}, "peak_rss_mb": 1.0}
+    write_results(folder, live, tape.path, tape.manifest, about)
     return folder
 
 
-def decided(path: Path, setup: Setup, finished_ns: int, chunk_rows: int) -> list[bytes]:
-    """What the engine decides on a tape whose rows reach it in small pieces, as a live run's do."""
-    tape, hot = Tape.open(path), load_kernel()
-    market = MarketState(setup.params, setup.session, tape.instruments, hot, None)
-    engine = Engine(setup, market, hot)
-    journal = SessionJournal(engine, setup.session.date, setup.symbol)
-    engine.start()
-    runner = Runner(engine, market, SilentBroker(), tape.notes(), journal.step)
-    runner.run(
-        (
-            whole.slice(at, min(at + chunk_rows, known))
-            for columns in tape.batches()
-            for whole in [RowBatch.from_columns(columns)]
-            for known in [int(np.searchsorted(whole.ts_recv_ns, finished_ns, side="right"))]
-            for at in range(0, known, chunk_rows)
-        ),
-        finished_ns,
-    )
-    engine.finish(min(finished_ns, setup.session.close_ns))
-    journal.step()
-    return journal.lines
+def decided(tape: Tape, setup: Setup, finished_ns: int, chunk_rows: int) -> LiveEngine:
+    """The engine of a live run after a tape's rows reached it in small pieces."""
+    live = LiveEngine(setup, load_kernel())
+    columns = next(tape.batches(1 << 30, tuple(COLUMNS)))
+    known = int(np.searchsorted(columns["ts_recv_ns"], finished_ns, side="right"))
+    columns = {name: values[:known] for name, values in columns.items()}
+    for block in blocks_of(columns, chunk_rows, [(note.kind, note.body) for note in tape.notes()], {}):
+        live.feed([block], int(block.columns["ts_recv_ns"][-1]) - 1)
+    live.feed([], finished_ns)
+    live.finish()
+    return live
 
 
 def records_of(folder: Path) -> list[dict[str, Any]]:

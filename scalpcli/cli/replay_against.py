@@ -55,10 +55,10 @@ def prove_run(folder: Path, form: Format, *, quiet: bool) -> None:
 
     hot = load_kernel(lambda text: say(text, quiet=quiet))
     proof = prove(folder, hot)
-    if proof.difference is not None and form is Format.JSON:
-        emit_object({"notices": notices_of(proof), "proof": proof_object(proof)}, form)
-    check_equal(proof)
     view = compared(proof, hot)
+    if proof.difference is not None and form is Format.JSON:
+        emit_object(view.more, form)
+    check_equal(proof)
     print_view(view, ReportFormat(form.value), (), None, quiet=quiet)
     say(f"{proof_words(proof)}, in {folder}", quiet=quiet)
 
@@ -87,12 +87,18 @@ def check_equal(proof: Proof) -> None:
 def compared(proof: Proof, hot: Kernel) -> View:
     """The view of a proven run: the proof, the parts of the difference in result, and every trade's share.
 
-    It is kept in the run's folder as well, where that can be written to.
+    It is kept in the run's folder as well, where that can be written to. Of a run that is not proven only that is told.
     """
     from scalpcli.report.against import keep, result_object, result_section, split, trade_rows, trades_section
     from scalpcli.report.view import View
     from scalpcli.runtime.against import simulate
 
+    if proof.difference is not None:
+        # What did not decide alike cannot be compared.
+        more: dict[str, Any] = {"notices": notices_of(proof), "proof": proof_object(proof)}
+        with contextlib.suppress(OSError):
+            keep(proof.folder, proof.journal.digest, more)
+        return View("trades", [proof_section(proof)], [], more)
     simulated, doubts = simulate(proof, hot)
     numbers = {each.symbol: each.instrument_id for each in proof.tape.instruments}
     found = split(
@@ -132,9 +138,11 @@ def notices_of(proof: Proof) -> list[str]:
 def proof_words(proof: Proof) -> str:
     """The proof in one line."""
     count = len(proof.journal.lines)
+    if proof.difference is not None:
+        return f"decision {proof.difference.number} of {count} differs"
     if not proof.is_whole:
-        return f"{count} decisions equal, byte for byte, up to where the run stopped"
-    return f"all {count} decisions equal, byte for byte"
+        return f"{count:,} decisions equal, byte for byte, up to where the run stopped"
+    return f"all {count:,} decisions equal, byte for byte"
 
 
 def proof_object(proof: Proof) -> dict[str, Any]:
@@ -170,7 +178,7 @@ def proof_section(proof: Proof) -> Section:
 
     finished_ns = proof.facts.finished_ns
     rows = [
-        ("decisions", f"{len(proof.journal.lines):,} equal, byte for byte"),
+        ("decisions", proof_words(proof)),
         ("rows", f"{proof.tape.rows:,}, {'tape' if proof.tape.is_sealed else 'recording that was not sealed'}"),
         ("processes", str(proof.tape.processes)),
         ("end", "not finished" if finished_ns is None else f"finished at {ns_to_new_york(finished_ns)[:8]}"),

@@ -89,7 +89,11 @@ def report(
         bool, typer.Option("--tax", help="Trade list for the broker's or tax adviser's spreadsheet")
     ] = False,
     parity: Annotated[
-        bool, typer.Option("--parity", help="Decisions of the second of two RUNs that the first does not have")
+        bool,
+        typer.Option(
+            "--parity",
+            help="Decisions of one of two RUNs that the other lacks; of one live RUN, how it differs from simulated",
+        ),
     ] = False,
     null: Annotated[
         int, typer.Option("--null", metavar="N", min=0, max=1_000_000, help="Beat N random traders? Replays the tapes")
@@ -102,6 +106,12 @@ def report(
         Against | None, typer.Option("--reconcile", help="Hold fills, fees and positions against the account's")
     ] = None,
     rehearse: Rehearse = "",
+    latencies: Annotated[
+        Path | None,
+        typer.Option(
+            "--latencies", metavar="FILE", help="Write the orders' latencies for simulated_broker.latency_file"
+        ),
+    ] = None,
     trials: Annotated[
         int, typer.Option("--trials", min=0, help="Settings tried before these, for the deflated Sharpe; 0 = as seen")
     ] = 0,
@@ -140,6 +150,7 @@ def report(
     if runs and runs[0] in _WORDS:
         _about_one_trade(runs, chosen, quiet=quiet)
         return
+    from scalpcli.cli.report_live import live_view, prove_all, write_measured
     from scalpcli.report.figures import REPLAYED
     from scalpcli.report.notices import notices
     from scalpcli.report.summary import bounds, figures
@@ -150,10 +161,15 @@ def report(
         "reconcile": reconcile is not None, "compare": compare, "parity": parity,
     }  # fmt: skip
     chosen_view = _only([*(name for name, is_asked in asked.items() if is_asked), *(["group-by"] if group_by else [])])
-    results = _read(runs or [], timerange, is_pair=compare or parity)
+    is_pair = compare or (parity and len(runs or []) > 1)
+    results = _read(runs or [], timerange, is_pair=is_pair)
     view, differences = None, None
-    if chosen_view in ("compare", "parity"):
+    if latencies is not None:
+        write_measured(results, latencies, quiet=quiet)
+    if is_pair:
         view = _pair_view(runs or [], timerange, compare=compare)
+    elif chosen_view == "parity":
+        view = live_view(results, quiet=quiet)
     elif chosen_view == "null":
         from scalpcli.cli.report_replays import null_view
 
@@ -165,6 +181,7 @@ def report(
     elif chosen_view:
         view = _made(chosen_view, results, group_by, quiet=quiet)
     if view is None:
+        prove_all(results, quiet=quiet)
         print_report(results, chosen, requirements, trials, out, quiet=quiet)
     else:
         print_view(view, chosen, notices(results), out, quiet=quiet)

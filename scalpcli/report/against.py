@@ -10,7 +10,8 @@ add up to the difference exactly:
 3. *Latency*: both made it, at other times: what the quotes that stood at live's fills (the ask for buys, the bid for
    sells) come to, less what those at the simulated fills come to, for live's quantity. Decisions to leave that fell
    at another time, because the position was another, are in it.
-4. *Price*: the rest of such a trade: how much better or worse than the quote that stood the fills were.
+4. *Price*: the rest of such a trade: how much better or worse than the quote that stood the fills were. What stood at
+   a live fill is told by the market's own clock, on the tape and in the broker's words.
 5. *Fees*: the day's fees of one less the other's.
 
 Trades are the same where side and contract agree and the signals are within `parity.WITHIN_MS` of one another.
@@ -34,6 +35,7 @@ from scalpcli.runtime.run_folder import replace_file
 from scalpcli.units import E4_PER_USD
 
 KEPT_FILE: Final = "against.json"
+_TITLE: Final = "Live against the simulated broker"
 CENT_E4: Final = E4_PER_USD // 100
 QuoteAt = Callable[[str, int], tuple[int, int] | None]
 """Bid and ask of a contract at a time of the market's clock, 1/10000 USD; nothing where none is known."""
@@ -281,11 +283,46 @@ def result_object(found: Split) -> dict[str, Any]:
     }
 
 
-def result_section(result: dict[str, Any]) -> Section:
+def proof_words(proof: dict[str, Any]) -> str:
+    """A proof in words.
+
+    Args:
+        proof: As `keep` was given it.
+    """
+    if not proof["equal"]:
+        return f"DIFFERS at line {proof['difference']['line']}"
+    return f"{proof['decisions']:,} decisions equal{'' if proof['finished'] else ', session not finished'}"
+
+
+def kept_sections(found: Sequence[tuple[str, dict[str, Any]]]) -> list[Section]:
+    """What was found about live runs before, as tables of a report.
+
+    Args:
+        found: Name of a run and what `kept` tells of it.
+    """
+    if len(found) == 1 and found[0][1]["proof"]["equal"]:
+        told = found[0][1]
+        return [result_section(told["result"], proof_words(told["proof"]))]
+    heads = (
+        Head("run", "run", right=False),
+        Head("proof", "proof", right=False),
+        Head("difference", "difference"),
+        *(Head(name, name) for name in PARTS),
+    )
+    rows = []
+    for name, told in found:
+        result = told.get("result", {})
+        parts = {each: number(result.get(f"{each}_usd"), 2) for each in ("difference", *PARTS)}
+        rows.append({"run": name, "proof": proof_words(told["proof"]), **parts})
+    return [table(_TITLE, heads, rows, "USD, live less simulated")] if rows else []
+
+
+def result_section(result: dict[str, Any], note: str = "") -> Section:
     """The parts as a table.
 
     Args:
         result: As `result_object` tells it.
+        note: Line below it.
     """
     heads = (Head("part", "", right=False), Head("usd", "USD"), Head("what", "what it is", right=False))
     rows = [
@@ -296,7 +333,7 @@ def result_section(result: dict[str, Any]) -> Section:
     rows += [
         {"part": f"  {name}", "usd": number(result[f"{name}_usd"], 2), "what": what} for name, what in PARTS.items()
     ]
-    return table("Live against the simulated broker", heads, rows)
+    return table(_TITLE, heads, rows, note)
 
 
 def trades_section(rows: Sequence[dict[str, Any]]) -> Section:

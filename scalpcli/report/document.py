@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
+from scalpcli.report.against import kept
 from scalpcli.report.figures import INTERVALS, TARGETS, verdict
 from scalpcli.report.funnel import TRIGGERS, Step, gates, total
 from scalpcli.report.groups import grouped
@@ -60,9 +61,18 @@ def document(results: Results, requirements: Sequence[str] = (), trials: int = 0
             for name in GROUPINGS
         },
         "funnel": funnel(funnel_counts(results)),
+        "live": [
+            {"run": run.name, "proof": told["proof"], "result": told.get("result")} for run, told in found_of(results)
+        ],
         "sessions": [session_row(session) for session in results.sessions],
         "runs": run_rows(results),
     }
+
+
+def found_of(results: Results) -> list[tuple[Run, dict[str, Any]]]:
+    """Live runs whose proof was made before, each with what it found."""
+    found = [(run, kept(run.path, run.manifest.get("decisions_digest", ""))) for run in results.runs if run.is_live]
+    return [(run, told) for run, told in found if told is not None]
 
 
 def run_rows(results: Results) -> list[dict[str, Any]]:

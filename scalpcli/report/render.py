@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from scalpcli.model.session import ns_to_new_york
-from scalpcli.report.document import GROUPINGS, funnel, session_row, trade_rows
+from scalpcli.report.against import kept_sections
+from scalpcli.report.document import GROUPINGS, found_of, funnel, session_row, trade_rows
 from scalpcli.report.figures import TRADES_MIN
 from scalpcli.report.funnel import TRIGGERS
 from scalpcli.report.groups import grouped
@@ -44,6 +45,7 @@ def sections(results: Results, trials: int = 0) -> list[Section]:
         _origin(results),
         *headline(figures(results, trials) | bounds(results)),
         _reliability(results),
+        *_live(results),
         _groups(results),
         _funnel(results),
         _runs(results) if len(results.runs) > 1 else None,
@@ -158,6 +160,11 @@ def _reliability(results: Results) -> Section | None:
         Head("mean", "mean USD"),
     )
     return Section("Confidence", heads, rows, "a score is no probability: it promises that higher ones win more often")
+
+
+def _live(results: Results) -> list[Section]:
+    """What live runs' own tapes prove, as far as that was found before."""
+    return kept_sections([(run.name, told) for run, told in found_of(results)])
 
 
 def _groups(results: Results) -> Section:

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from scalpcli.errors import DataError, UsageError
 
+LIVE_MODES: Final = ("shadow", "paper", "live")
 MANIFEST_FILE: Final = "manifest.json"
 JOURNAL_FILE: Final = "decisions.jsonl"
 RUN_SCHEMA_VERSION: Final = 1
@@ -43,6 +44,11 @@ class Run:
 
     path: Path
     manifest: dict[str, Any]
+
+    @property
+    def is_live(self) -> bool:
+        """Whether an account, or a shadow of one, was traded."""
+        return self.manifest["mode"] in LIVE_MODES
 
     @property
     def name(self) -> str:

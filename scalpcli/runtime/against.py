@@ -36,6 +36,7 @@ from scalpcli.runtime.replay import fee_schedule, read_latencies
 from scalpcli.runtime.runner import Broker, Runner
 from scalpcli.runtime.simulated_broker import Latencies, SimulatedBroker
 
+SHADOW: Final = "shadow"
 IDLE: Final = "live did not trade"
 """Name of the windows in which the simulated trader makes no entries either."""
 
@@ -163,7 +164,9 @@ def prove(folder: Path, hot: Kernel) -> Proof:
     """
     facts, journal = read_facts(folder), read_journal(folder)
     tape = open_tape(folder, facts.symbol, facts.session)
-    windows, quotes = Windows(), QuotesOf(_bought(journal.lines, tape))
+    windows = Windows()
+    # A shadow's orders meet the simulated market, which knows receive times only; a real one tells its own.
+    quotes = QuotesOf(_bought(journal.lines, tape), is_received=facts.mode == SHADOW)
     # A process that died had decided up to its last line at least, maybe in silence after its last row.
     until_ns = journal.last_ns if facts.finished_ns is None else facts.finished_ns
     setup = setup_of(facts, tape)

@@ -182,9 +182,12 @@ class QuotesOf:
 
     Args:
         instrument_ids: Whose quotes are kept; a few contracts of a session, so a few hundred thousand rows at most.
+        is_received: Whether times that are asked for are receive times, as a simulated broker's are; otherwise they
+            are the market's.
     """
 
-    def __init__(self, instrument_ids: set[int]) -> None:
+    def __init__(self, instrument_ids: set[int], *, is_received: bool) -> None:
+        self._is_received = is_received
         self._wanted = np.array(sorted(instrument_ids), np.int64)
         self._parts: list[tuple[NDArray[Any], ...]] = []
         self._sorted: dict[int, tuple[NDArray[Any], ...]] | None = None
@@ -193,17 +196,18 @@ class QuotesOf:
         """Keep what a batch holds of them."""
         is_wanted = (batch.kind == OPTION_QUOTE) & np.isin(batch.instrument_id, self._wanted)
         if is_wanted.any():
-            columns = (batch.instrument_id, batch.ts_event_ns, batch.price_e4, batch.ask_e4)
+            times_ns = batch.ts_recv_ns if self._is_received else batch.ts_event_ns
+            columns = (batch.instrument_id, times_ns, batch.price_e4, batch.ask_e4)
             self._parts.append(tuple(column[is_wanted] for column in columns))
 
-    def at(self, instrument_id: int, market_ns: int) -> tuple[int, int] | None:
-        """Bid and ask that stood at a time of the market's own clock, 1/10000 USD; nothing where none had come."""
+    def at(self, instrument_id: int, time_ns: int) -> tuple[int, int] | None:
+        """Bid and ask that stood at a time, 1/10000 USD; nothing where none had come."""
         if self._sorted is None:
             self._sorted = self._by_instrument()
         if instrument_id not in self._sorted:
             return None
         times, bids, asks = self._sorted[instrument_id]
-        place = int(np.searchsorted(times, market_ns, side="right")) - 1
+        place = int(np.searchsorted(times, time_ns, side="right")) - 1
         return None if place < 0 else (int(bids[place]), int(asks[place]))
 
     def _by_instrument(self) -> dict[int, tuple[NDArray[Any], ...]]:
@@ -214,7 +218,7 @@ class QuotesOf:
         for instrument_id in self._wanted:
             own = np.flatnonzero(numbers == instrument_id)
             if len(own):
-                # The market's own order; of one time, the last that came stands.
+                # In the clock's order; of one time, the last that came stands.
                 own = own[np.argsort(times[own], kind="stable")]
                 found[int(instrument_id)] = (times[own], bids[own], asks[own])
         return found

@@ -107,6 +107,7 @@ def test_json(run):
             "reliability",
             "by",
             "funnel",
+            "live",
             "sessions",
             "runs",
         ]

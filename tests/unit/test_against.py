@@ -222,6 +222,21 @@ def test_a_session_that_was_ended_early_is_compared_up_to_there(tmp_path):
     assert simulated.net_e4 == proof.played.net_e4
 
 
+def test_fills_at_the_quote_that_stood_are_all_latency(tmp_path):
+    """A shadow's slower orders met later quotes at exactly their prices."""
+    proof = prove(live_run(tmp_path, TAPE, Made(mode="shadow", latency_ms=750.0)), HOT)
+    fills = [each for each in map(json.loads, proof.played.lines) if each["kind"] == "fill"]
+    orders = {each["order_id"]: each for each in map(json.loads, proof.played.lines) if each["kind"] == "order"}
+    numbers = {each.symbol: each.instrument_id for each in proof.tape.instruments}
+
+    stood = [proof.quotes.at(numbers[orders[each["order_id"]]["symbol"]], each["ts_market_ns"]) for each in fills]
+
+    assert fills
+    assert [each["price_e4"] for each in fills] == [
+        quote[each["leg"] == "entry"] for each, quote in zip(fills, stood, strict=True)
+    ]
+
+
 def test_latencies_that_cannot_be_read_are_told(run):
     """Settings named a file of another machine: the fixed ones are taken, and it is said."""
     config = json.loads((run / "live.json").read_text())["config"]
