@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from scalpcli.model.broker import BrokerAccount, BrokerFill, BrokerOrder, BrokerPosition, BrokerSilent
 from scalpcli.model.live_params import LiveParams
@@ -22,8 +22,19 @@ from scalpcli.runtime.live_orders import OrderTracker, TrackedOrder
 from scalpcli.runtime.live_sender import Sender
 from scalpcli.units import s_to_ns
 
-_MISSED_MAX = 2
+NOTHING_TO_COMPARE: Final[dict[str, Any]] = {
+    "reconciled_ns": None,
+    "differences": [],
+    "unknown": [],
+    "foreign": {},
+    "silent": "",
+    "refused": False,
+}
+"""What a comparison finds where nothing is sent."""
+_MISSED_MAX: Final = 2
 """Look-ups in a row that must not know an order before it counts as never arrived."""
+_BUYS_OPTIONS: Final = 2
+"""Options level from which on options may be bought."""
 
 
 class Reconciler:
@@ -278,7 +289,3 @@ class Reconciler:
         if silent.is_refused and not self.is_refused:
             self._alarm(f"the broker refuses our keys ({silent.reason}): no entries, exits are tried on")
         self.silent, self.is_refused = silent.reason, self.is_refused or silent.is_refused
-
-
-_BUYS_OPTIONS = 2
-"""Options level from which on options may be bought."""

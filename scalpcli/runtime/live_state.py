@@ -18,6 +18,7 @@ from scalpcli.model.order import OrderSide
 from scalpcli.model.params import SWING_LEVELS_MAX
 from scalpcli.model.row import CHANNEL_NAMES
 from scalpcli.runtime.live_orders import TrackedOrder
+from scalpcli.runtime.live_reconcile import NOTHING_TO_COMPARE
 from scalpcli.units import E4_PER_USD
 
 if TYPE_CHECKING:
@@ -228,9 +229,7 @@ def _feed(trader: Trader) -> dict[str, Any]:
 
 
 def _broker(trader: Trader) -> dict[str, Any]:
-    status: dict[str, Any] = {"reconciled_ns": None, "differences": [], "unknown": []}
-    if trader.reconciler is not None:
-        status = trader.reconciler.status()
+    status = NOTHING_TO_COMPARE if trader.reconciler is None else trader.reconciler.status()
     return {**status, "updates_ready": trader.permission.has_updates}
 
 

@@ -14,7 +14,6 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from scalpcli.core.executor import Command
-from scalpcli.core.layout import NEVER_NS
 from scalpcli.core.risk import ApprovedOrder
 from scalpcli.errors import ScalpcliError
 from scalpcli.model.block import Block
@@ -28,13 +27,15 @@ from scalpcli.runtime.live_orders import OrderTracker, is_entry, reply_body
 from scalpcli.runtime.live_outlet import Outlet
 from scalpcli.runtime.live_phase import CATCHING_UP, ENDED, STOPPING, TRADING, WAITING, Permission
 from scalpcli.runtime.live_ports import LiveEnd, LiveParts
-from scalpcli.runtime.live_reconcile import Reconciler
+from scalpcli.runtime.live_reconcile import NOTHING_TO_COMPARE, Reconciler
 from scalpcli.runtime.live_resume import Resumed, fold_past
 from scalpcli.runtime.live_sender import Sender
 from scalpcli.runtime.live_state import state_of
+from scalpcli.runtime.live_waker import Waker
 from scalpcli.runtime.recorder_figures import LoopWatch
 
 FAILED: Final = "failed"
+LEFT: Final = "left"
 _FLAT_LOOK_S: Final = 0.02
 _ANSWER_S_MAX: Final = 10.0
 """Seconds an end waits for answers to what was sent."""
@@ -70,14 +71,14 @@ class Trader:
         self._outlet = Outlet(parts.keeper, parts.store, self.live.lines, 0, self._send, self._refuse)
         self._blocks: list[Block] = []
         self._told = 0
-        self._is_ready = self._is_due = self._is_pumping = False
+        self._waker = Waker(parts.clock, self._pump)
+        self._is_ready = self._is_pumping = False
         self._needs_rows = True
         self._gaps = 0
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_ns = NEVER_NS
         self._look_event = asyncio.Event()
         self._ended = asyncio.Event()
         self._reason = ""
+        self._is_left = False
         self._fault: BaseException | None = None
         self._closing: asyncio.Task[None] | None = None
         if parts.desk is not None:
@@ -112,8 +113,8 @@ class Trader:
 
     def wake(self) -> None:
         """Tell that a frame came: cheap, called by the source for every one."""
-        if self._needs_rows and not self._is_due:
-            self._soon()
+        if self._needs_rows and self._is_ready and not self._waker.is_due:
+            self._waker.soon()
 
     def take_update(self, update: BrokerUpdate) -> None:
         """Take one message of the broker's stream of updates."""
@@ -159,10 +160,16 @@ class Trader:
             self.permission.is_ending = True
             self._closing = asyncio.create_task(self._close_out(flatten=flatten))
 
+    def abandon(self) -> None:
+        """Leave at once, whatever is held and on its way: whoever goes on looks it up."""
+        self._reason = self._reason or LEFT
+        self._is_left = True
+        self._ended.set()
+
     async def reconcile(self) -> dict[str, Any]:
         """Compare with the broker now; what was found: `differences`, `unknown`, `reconciled_ns`, `refused`."""
         if self.reconciler is None:
-            return {"reconciled_ns": None, "differences": [], "unknown": [], "foreign": {}, "silent": "", "refused": 0}
+            return dict(NOTHING_TO_COMPARE)
         await self.reconciler.look()
         return self.reconciler.status()
 
@@ -185,6 +192,9 @@ class Trader:
         self.phase = CATCHING_UP
         resumed = fold_past(self.live, self.tracker, self.parts.past)
         self._outlet.written = resumed.written
+        # Where the clock was set back meanwhile: what was decided must stay before what comes.
+        while self.parts.maker.stamp() <= self.live.known_ns:  # noqa: ASYNC110 - only time ends it
+            await asyncio.sleep(_FLAT_LOOK_S)
         self._take_up(resumed)
         chores = Chores(
             self.parts,
@@ -231,13 +241,11 @@ class Trader:
         self._pump()
 
     def _soon(self) -> None:
-        if self._is_ready and not self._is_due:
-            self._is_due = True
-            asyncio.get_running_loop().call_soon(self._pump)
+        if self._is_ready:
+            self._waker.soon()
 
     def _pump(self) -> None:
         """Fold every row there is, decide what is due, and let orders out."""
-        self._is_due = False
         if not self._is_ready or self._is_pumping or self._ended.is_set():
             return
         self._is_pumping = True
@@ -248,7 +256,7 @@ class Trader:
             return
         finally:
             self._is_pumping = False
-        self._set_timer()
+        self._waker.set(self.live.next_ns())
 
     def _fold(self) -> None:
         # The stamp first: whatever is written after it is stamped later, so all rows before it are taken here.
@@ -282,24 +290,6 @@ class Trader:
                 self.tracker.settle(tracked)
         self._write_rows(replies)
         self._soon()
-
-    def _set_timer(self) -> None:
-        """Wake when something is due though no row comes."""
-        next_ns = self.live.next_ns()
-        if self._timer is not None and self._timer_ns == next_ns and not self._timer.cancelled():
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer, self._timer_ns = None, next_ns
-        if next_ns < NEVER_NS:
-            clock = self.parts.clock
-            # One nanosecond later: an instant is decided once no row of its time can come any more.
-            delay_s = max(0.0, (next_ns + 1 - clock.now_ns()) / 1e9 / clock.speed)
-            self._timer = asyncio.get_running_loop().call_later(delay_s, self._on_timer)
-
-    def _on_timer(self) -> None:
-        self._timer = None
-        self._pump()
 
     def _fail(self, error: BaseException) -> None:
         self._fault = self._fault or error
@@ -378,11 +368,10 @@ class Trader:
         self._ended.set()
 
     async def _finish(self) -> LiveEnd:
-        is_session_over = self._reason in (UNTIL, CLOSE) and self._fault is None
+        is_session_over = self._reason in (UNTIL, CLOSE) and self._fault is None and not self._is_left
         if self.sender is not None:
             await self._let_answers_come(self.sender)
-        if self._timer is not None:
-            self._timer.cancel()
+        self._waker.cancel()
         try:
             if self._fault is None:
                 self._fold()
@@ -403,6 +392,6 @@ class Trader:
     async def _let_answers_come(self, sender: Sender) -> None:
         clock = self.parts.clock
         until_ns = clock.now_ns() + int(_ANSWER_S_MAX * 1e9)
-        while not sender.is_idle and clock.now_ns() < until_ns:  # noqa: ASYNC110 - it happens once
+        while not sender.is_idle and not self._is_left and clock.now_ns() < until_ns:  # noqa: ASYNC110 - it happens once
             await asyncio.sleep(_FLAT_LOOK_S)
         await sender.close()

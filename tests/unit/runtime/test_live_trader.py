@@ -9,7 +9,7 @@ from tests.unit.runtime.live_bench import Bench, params
 
 def test_a_session_is_traded_and_its_rows_decide_the_same_again():
     """Every order the journal names was sent once, the end is flat, and folding the tape gives the same bytes."""
-    bench = Bench(minutes=25)
+    bench = Bench(minutes=40)
 
     bench.start()
     bench.play()
