@@ -211,6 +211,7 @@ class Engine:
             parts.generator.note_rises(t_ns, only=True)
             return
         parts.executor.on_instant(t_ns)
+        parts.executor.protect(t_ns)
         parts.generator.note_rises(t_ns)
         for signal in parts.generator.evaluate(t_ns):
             threshold_pct = float(self.view.lane_side(signal.right).threshold_pct)
@@ -333,7 +334,8 @@ class Engine:
         if self._parts is None:
             return False
         parts = self._parts
-        return parts.generator.is_offering or (parts.exits.needs_every_instant and bool(parts.executor.scalps))
+        follows = parts.exits.needs_every_instant or parts.executor.protections.follows_loss
+        return parts.generator.is_offering or (follows and bool(parts.executor.scalps))
 
     def watches(self) -> dict[int, Watch]:
         """What each contract's quotes are watched for."""

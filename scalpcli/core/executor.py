@@ -15,24 +15,23 @@ import dataclasses
 
 from scalpcli.core.discrepancies import Discrepancies
 from scalpcli.core.execution_records import exit_record, fill_record, stop_record
-from scalpcli.core.exits import ExitReason, ExitSignal, ScalpExitManager, stop_bid_e4, target_bid_e4
+from scalpcli.core.exits import ExitReason, ExitSignal, ScalpExitManager
 from scalpcli.core.gates import SessionTally
-from scalpcli.core.layout import NEVER_NS, WATCH_EVERY, WATCH_HIGH, WATCH_LOW, WATCH_RECOVERY
+from scalpcli.core.layout import NEVER_NS
 from scalpcli.core.order_flow import Command, OrderFlow, SentOrder
 from scalpcli.core.position import Scalp
+from scalpcli.core.protections import Protections
 from scalpcli.core.risk import Ledger, entry_limit_e4, exit_limit_e4
 from scalpcli.core.scalp_books import ScalpBooks
 from scalpcli.core.signals import Emit, ScalpSignal
 from scalpcli.core.stops import REJECTS, UNKNOWN_ORDER
 from scalpcli.core.view import MarketView
+from scalpcli.core.waiting import Watch, wake_ns, watches
 from scalpcli.model.order import TERMINAL_REPLIES, Leg, OrderKind, OrderSide, Reply, ReplyKind
 from scalpcli.model.params import Params
 from scalpcli.units import e4_to_usd, ms_to_ns
 
 __all__ = ["AutoExecutor", "Command", "Watch"]
-
-Watch = tuple[int, int, int]
-"""Bits of `layout.WATCH_*`, low bid, high bid."""
 
 
 class AutoExecutor:
@@ -64,8 +63,9 @@ class AutoExecutor:
         self._tally = tally
         self._emit = emit
         self._reprice_ns = ms_to_ns(params.risk.reprice_after_ms)
-        self.flow = OrderFlow(params, order_prefix, view, emit)
+        self.flow = OrderFlow(params, order_prefix, view, tally, emit)
         self.books = ScalpBooks(view, ledger, tally, emit)
+        self.protections = Protections(params, view, ledger, tally, self.flow, emit)
         self.discrepancies = Discrepancies(self, view, exits, tally, emit)
         self.fills = 0
 
@@ -96,8 +96,15 @@ class AutoExecutor:
     def _send_entry(self, scalp: Scalp, reason: str, t_ns: int) -> None:
         scalp.entry_tries += 1
         limit_e4 = entry_limit_e4(scalp.instrument, scalp.signal.entry_price_target_e4, scalp.entry_tries, self._params)
-        self.flow.send(scalp, Leg.ENTRY, scalp.missing, limit_e4, reason, t_ns)
-        self.books.claim(limit_e4, scalp.missing)
+        limit_e4 = self.protections.collared_e4(scalp.instrument, limit_e4)
+        fault = "no quote that its price could be held against"
+        if limit_e4 > 0:
+            fault = self.protections.entry_fault(scalp.instrument, scalp.missing, limit_e4, t_ns)
+        if not fault:
+            self.flow.send(scalp, Leg.ENTRY, scalp.missing, limit_e4, reason, t_ns)
+            self.books.claim(limit_e4, scalp.missing)
+        elif scalp.held == 0:
+            self.books.give_up(scalp, fault, t_ns)
 
     # --- what the broker says ------------------------------------------------------------------------
 
@@ -312,6 +319,16 @@ class AutoExecutor:
             scalp.called_off = why
         self.flow.take_back(scalp, why.message, t_ns)
 
+    def protect(self, t_ns: int) -> None:
+        """Follow the day's loss: at its limit entries are taken back, and where it is so set all is sold."""
+        if self.protections.reaches_loss(self.scalps, t_ns):
+            why = ExitSignal(ExitReason.PROTECTION, 0.0, 0.0, "the day's loss is reached")
+            for scalp in list(self.scalps):
+                if scalp.held == 0:
+                    self.call_off(scalp, why, t_ns)
+                elif self.protections.sells_at_daily_loss and not scalp.is_leaving:
+                    self.leave(scalp, why, t_ns)
+
     def go_on_leaving(self, scalp: Scalp, t_ns: int) -> None:
         """The next step out: take back what must not work, then sell what is held, then close."""
         sent = self.flow.working(scalp)
@@ -361,36 +378,11 @@ class AutoExecutor:
 
     def wake_ns(self) -> int:
         """The next time from which an instant must be looked at for an exit."""
-        times = [NEVER_NS]
-        for scalp in self.scalps:
-            if scalp.held > 0 and not scalp.is_leaving:
-                times.append(self._exits.next_time_ns(scalp))
-            elif scalp.held == 0 and scalp.called_off is None:
-                times.append(self._exits.flatten_ns)
-        return min(times)
+        return wake_ns(self.scalps, self._exits)
 
     def watches(self) -> dict[int, Watch]:
         """What each contract's quotes are watched for."""
-        watches: dict[int, Watch] = {}
-        for scalp in self.scalps:
-            if scalp.held == 0:
-                continue
-            instrument_id = scalp.instrument.instrument_id
-            watch = self._watch(scalp)
-            # Two scalps in one contract: look at every quote, each with its own limits.
-            watches[instrument_id] = (WATCH_EVERY, 0, 0) if instrument_id in watches else watch
-        return watches
-
-    def _watch(self, scalp: Scalp) -> Watch:
-        if scalp.is_leaving:
-            # No limit is watched any more, but the extremes of the bid are still followed.
-            return (WATCH_LOW, -1, 0)
-        low_e4 = stop_bid_e4(scalp.average_e4, self._params.scalp.stop_loss_pct)
-        high_e4 = target_bid_e4(scalp.average_e4, self._params.scalp.take_profit_pct)
-        bits = WATCH_HIGH | (WATCH_RECOVERY if scalp.is_stop_standing else WATCH_LOW)
-        if self._exits.needs_every_quote:
-            bits |= WATCH_EVERY
-        return (bits, low_e4, high_e4)
+        return watches(self.scalps, self._exits, self._params)
 
 
 def _why_unfilled(scalp: Scalp, reply: Reply) -> str:

@@ -7,15 +7,20 @@ trigger's episode, a transient one is offered again (definitions, section 7).
 
 from __future__ import annotations
 
+import math
+from collections import deque
 from dataclasses import dataclass, field
+from typing import Final
 
 from scalpcli.core.layout import NEVER_NS, NO_TIME_NS, OPTION_QUOTES
 from scalpcli.core.stops import Stops
 from scalpcli.core.view import MarketView
-from scalpcli.model.params import Blackout, Params
+from scalpcli.model.params import Blackout, Params, RiskParams
 from scalpcli.model.row import UNDERLYING_ID
 from scalpcli.model.session import Session
-from scalpcli.units import NS_PER_MS, NS_PER_S, e4_to_usd, min_to_ns, ms_to_ns, s_to_ns, usd_to_e4
+from scalpcli.units import NS_PER_MS, NS_PER_S, e4_to_usd, min_to_ns, ms_to_ns, s_to_ns
+
+_MINUTE_NS: Final = 60 * NS_PER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +53,27 @@ class SessionTally:
     last_loss_ns: int = NO_TIME_NS
     rejects_in_a_row: int = 0
     """Orders the broker refused since it last took one."""
+    messages: deque[int] = field(default_factory=deque)
+    """When orders and cancels of the last minute before the last of them were decided."""
     is_killed: bool = False
     is_stopped: bool = False
     stops: Stops = field(default_factory=Stops)
     """What else stands against entries."""
+
+    def count_message(self, t_ns: int) -> None:
+        """Count an order or a cancel."""
+        while self.messages and self.messages[0] <= t_ns - _MINUTE_NS:
+            self.messages.popleft()
+        self.messages.append(t_ns)
+
+    def messages_of_last_minute(self, t_ns: int) -> int:
+        """Orders and cancels of the minute before `t_ns`."""
+        return sum(each > t_ns - _MINUTE_NS for each in self.messages)
+
+
+def entry_messages_max(risk: RiskParams) -> float:
+    """Orders and cancels of a minute at which no entry order may be sent any more."""
+    return risk.messages_per_minute_max - risk.messages_reserved if risk.messages_per_minute_max > 0 else math.inf
 
 
 class Gates:
@@ -116,9 +138,6 @@ class Gates:
         stop = tally.stops.first()
         if stop is not None:
             return Refused(stop.gate, True, stop.value, stop.limit, stop.detail)
-        loss_max = self._gates.daily_loss_usd_max
-        if loss_max > 0 and tally.realised_e4 <= -usd_to_e4(loss_max):
-            return Refused("daily_loss", True, -e4_to_usd(tally.realised_e4), loss_max)
         streak_max = self._gates.loss_streak_max
         if streak_max > 0 and tally.losses_in_a_row >= streak_max:
             return Refused("loss_streak", True, float(tally.losses_in_a_row), float(streak_max))
@@ -163,6 +182,9 @@ class Gates:
 
     def _pace(self, t_ns: int, tally: SessionTally) -> Refused | None:
         scalp = self._params.scalp
+        messages, messages_max = tally.messages_of_last_minute(t_ns), entry_messages_max(self._params.risk)
+        if messages >= messages_max:
+            return Refused("message_rate", True, float(messages), messages_max, "orders and cancels in a minute")
         since_ns = t_ns - tally.last_signal_ns
         if since_ns < s_to_ns(scalp.min_signal_interval_seconds):
             return Refused("signal_interval", True, since_ns / NS_PER_S, scalp.min_signal_interval_seconds)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from scalpcli.core.execution_records import order_record
+from scalpcli.core.gates import SessionTally
 from scalpcli.core.layout import NEVER_NS
 from scalpcli.core.position import Scalp
 from scalpcli.core.risk import ApprovedOrder, approve
@@ -28,6 +29,7 @@ class SentOrder:
     Attributes:
         order: It.
         scalp: Whose it is; another one after a late fill has begun a position anew.
+        ts_ns: When it was decided.
         filled: Contracts filled so far.
         has_ended: Whether nothing more is expected of it.
         is_cancelling: Whether it was asked back.
@@ -35,6 +37,7 @@ class SentOrder:
 
     order: ApprovedOrder
     scalp: Scalp
+    ts_ns: int
     filled: int = 0
     has_ended: bool = False
     is_cancelling: bool = False
@@ -52,11 +55,13 @@ class OrderFlow:
         params: All settings.
         order_prefix: First part of every order id: session and run nonce.
         view: The market.
+        tally: What gates ask about; counts messages.
         emit: Takes decisions.
     """
 
-    def __init__(self, params: Params, order_prefix: str, view: MarketView, emit: Emit) -> None:
+    def __init__(self, params: Params, order_prefix: str, view: MarketView, tally: SessionTally, emit: Emit) -> None:
         self._prefix = order_prefix
+        self._tally = tally
         self._view = view
         self._emit = emit
         self._reprice_ns = ms_to_ns(params.risk.reprice_after_ms)
@@ -91,7 +96,8 @@ class OrderFlow:
         order = approve(self._prefix, scalp.number, leg, attempt, scalp.instrument, quantity, price_e4, kind)
         scalp.working = order
         scalp.retry_ns = NEVER_NS if leg is Leg.PROTECT else t_ns + self._reprice_ns
-        self.sent[order.order_id] = SentOrder(order, scalp)
+        self.sent[order.order_id] = SentOrder(order, scalp, t_ns)
+        self._tally.count_message(t_ns)
         self.commands.append(order)
         self._emit(t_ns, "order", order_record(order, self._view.quote(scalp.instrument.instrument_id), reason))
 
@@ -111,6 +117,7 @@ class OrderFlow:
         if sent.is_cancelling:
             return
         sent.is_cancelling = True
+        self._tally.count_message(t_ns)
         order_id = sent.order.order_id
         self.commands.append(CancelRequest(order_id))
         self._emit(t_ns, "cancel", {"order_id": order_id, "signal": sent.order.signal, "reason": reason})

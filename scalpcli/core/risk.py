@@ -74,6 +74,8 @@ class Ledger:
         self.realised_e4 = 0
         """Result of closed trades, each after its unrounded fees."""
         self.gross_e4 = 0
+        self.open_premium_e4 = 0
+        """Premium paid for everything that is not closed, whatever was sold of it."""
         self.unmatched_e4 = 0
         """Premium got for contracts sold that were not held; cash that belongs to no trade."""
         self.fees = DayFees(schedule)
@@ -124,6 +126,9 @@ def size_entry(selection: Selection, params: Params, ledger: Ledger) -> Sized | 
         "displayed_size": math.floor(selection.quote.ask_size * risk.displayed_size_share_pct / 100.0),
         "buying_power": max(0, ledger.buying_power_e4) // (dearest_e4 + fees_e4),
     }
+    if risk.open_premium_usd_max > 0:
+        free_e4 = usd_to_e4(risk.open_premium_usd_max) - ledger.open_premium_e4 - ledger.committed_e4
+        caps["open_premium"] = max(0, free_e4) // dearest_e4
     capped_by = min(caps, key=lambda name: caps[name])
     if caps[capped_by] < 1:
         detail = f"{selection.instrument.symbol}: {capped_by} allows none at {e4_to_usd(cost_e4):.2f} USD a contract"

@@ -59,6 +59,7 @@ class ScalpBooks:
         scalp.held += quantity
         scalp.bought += quantity
         scalp.bought_sum_e4 += price_e4 * quantity
+        self.ledger.open_premium_e4 += price_e4 * quantity * STANDARD_MULTIPLIER
 
     def sell(self, scalp: Scalp, quantity: int, price_e4: int) -> int:
         """Book contracts sold; how many of them were not held."""
@@ -90,6 +91,7 @@ class ScalpBooks:
         """Book a scalp of which nothing is held any more."""
         gross_e4 = (scalp.sold_sum_e4 - scalp.bought_sum_e4) * STANDARD_MULTIPLIER
         fees_e4 = self.ledger.close_trade(gross_e4, scalp.fills)
+        self.ledger.open_premium_e4 -= scalp.bought_sum_e4 * STANDARD_MULTIPLIER
         scalp.take_bid_extremes(*self._view.bid_extremes_e4(scalp.instrument.instrument_id))
         self.tally.realised_e4 = self.ledger.realised_e4
         if gross_e4 - fees_e4 < 0:

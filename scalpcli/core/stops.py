@@ -18,6 +18,8 @@ RECONCILE: Final = "reconcile"
 """The broker holds something else than we believe."""
 OVERSOLD: Final = "oversold"
 """More was sold than was held."""
+DAILY_LOSS: Final = "daily_loss"
+"""The day's loss was reached; nothing ends it before the session does."""
 REJECTS: Final = "rejects"
 """The broker refused several orders in a row."""
 
@@ -58,6 +60,10 @@ class Stops:
         """End it, or everything of its gate."""
         for key in [key for key in self._standing if key[0] == gate and about in (None, key[1])]:
             del self._standing[key]
+
+    def has(self, gate: str) -> bool:
+        """Whether anything of a gate stands."""
+        return any(key[0] == gate for key in self._standing)
 
     def first(self) -> Stop | None:
         """The oldest that stands."""

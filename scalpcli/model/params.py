@@ -140,7 +140,14 @@ class GateParams:
     gap_quiet_s: float = setting(60.0, "seconds after a gap without entries: indicators are cold", ge=0.0, le=23_400.0)
     halt_quiet_s: float = setting(60.0, "seconds after a halt without entries", ge=0.0, le=23_400.0)
     daily_loss_usd_max: float = setting(
-        0.0, "loss of the session after fees that ends entries, USD; 0 = off", ge=0.0, le=100_000_000.0
+        0.0,
+        "loss of the session that ends entries, after fees and with what is open at the bid, USD; 0 = off:"
+        " how much is too much depends on the account",
+        ge=0.0,
+        le=100_000_000.0,
+    )
+    daily_loss_sells: bool = setting(
+        False, "also sell what is held when the day's loss is reached; else its own stop ends it", is_later=True
     )
     loss_streak_max: int = setting(0, "losing trades in a row that end entries; 0 = off", ge=0, le=1000)
     blackout_file: str = setting("", "TOML of dated windows without entries (a Fed decision, earnings); empty = none")
@@ -229,6 +236,43 @@ class RiskParams:
         "orders refused in a row that end entries until `arm`; 0 = off: what refuses three refuses the fourth",
         ge=0,
         le=1000,
+        is_later=True,
+    )
+    open_premium_usd_max: float = setting(
+        0.0,
+        "premium of everything bought and not closed, with entries that work, of all strategies, USD; 0 = off:"
+        " one strategy's size is limited by its share of the equity",
+        ge=0.0,
+        le=1_000_000_000.0,
+        is_later=True,
+    )
+    price_collar_pct: float = setting(
+        10.0,
+        "an entry's limit stands at most so many percent above the ask of its moment, at every try; 0 = off:"
+        " a price may have come down since the decision",
+        ge=0.0,
+        le=1000.0,
+        is_later=True,
+    )
+    duplicate_order_s: float = setting(
+        2.0,
+        "an entry is not sent while an equal one, no older than this, works: two of a kind are a mistake; 0 = off",
+        ge=0.0,
+        le=600.0,
+        is_later=True,
+    )
+    messages_per_minute_max: int = setting(
+        120,
+        "orders and cancels a minute; 0 = off: Alpaca answers about 200 requests a minute, look-ups included",
+        ge=0,
+        le=100_000,
+        is_later=True,
+    )
+    messages_reserved: int = setting(
+        60,
+        "of these, kept for exits, which are never refused: an exit re-priced every second needs 120",
+        ge=0,
+        le=100_000,
         is_later=True,
     )
 

@@ -86,6 +86,15 @@ def relaxed(params: Params) -> Params:
     )
 
 
+def _alone(params: Params) -> Params:
+    """The same settings without what an account's other orders decide: each wish is alone."""
+    return dataclasses.replace(
+        params,
+        gates=dataclasses.replace(params.gates, daily_loss_usd_max=0.0),
+        risk=dataclasses.replace(params.risk, messages_per_minute_max=0, duplicate_order_s=0.0),
+    )
+
+
 class _Wishes(ScalpSignalGenerator):
     """Makes a signal of every wish that is due, instead of what rose."""
 
@@ -248,6 +257,7 @@ def play_wishes(
     Raises:
         DataError: as `replay_session`.
     """
+    params = _alone(params)
     tape = Tape.open(path)
     session = tape.session
     setup = Setup(

@@ -71,7 +71,7 @@ QUIET: dict[str, dict[str, Any]] = {
     },
     "selection": {"greeks_source": "tape", "greeks_age_s_max": 3600.0},
     "exits": {"flatten_before_close_minutes": 1.0, "last_rung_before_close_minutes": 0.0},
-    "risk": {"contracts_max": 10},
+    "risk": {"contracts_max": 10, "duplicate_order_s": 0.0},
     "simulated_broker": {"quote_age_ms_max": 600_000},
     "replay": {"gaps": "flatten"},
 }

@@ -1,0 +1,109 @@
+"""Limits of the whole session, and of the orders it sends (design, section 6).
+
+Decides when the day's loss ends entries or sells, and which entry order may not leave though everything before let
+it pass. An exit is never refused: one may always leave. All of it is a function of rows and replies, so that a fold
+of the same rows restores every state.
+"""
+
+from __future__ import annotations
+
+import math
+
+from scalpcli.core.gates import SessionTally, entry_messages_max
+from scalpcli.core.order_flow import OrderFlow
+from scalpcli.core.position import Scalp
+from scalpcli.core.risk import Ledger
+from scalpcli.core.signals import Emit
+from scalpcli.core.stops import DAILY_LOSS
+from scalpcli.core.view import MarketView
+from scalpcli.model.fees import SELL
+from scalpcli.model.instrument import STANDARD_MULTIPLIER, Instrument, round_to_tick
+from scalpcli.model.order import Leg
+from scalpcli.model.params import Params
+from scalpcli.units import NS_PER_S, e4_to_usd, s_to_ns, usd_to_e4
+
+
+class Protections:
+    """Protections of one session.
+
+    Args:
+        params: All settings.
+        view: The market.
+        ledger: The session's money.
+        tally: What gates ask about.
+        flow: Orders sent.
+        emit: Takes decisions.
+    """
+
+    def __init__(
+        self, params: Params, view: MarketView, ledger: Ledger, tally: SessionTally, flow: OrderFlow, emit: Emit
+    ) -> None:
+        self._risk = params.risk
+        self._view = view
+        self._ledger = ledger
+        self._tally = tally
+        self._flow = flow
+        self._emit = emit
+        self._loss_e4 = usd_to_e4(params.gates.daily_loss_usd_max)
+        self.sells_at_daily_loss = params.gates.daily_loss_sells
+
+    # --- the day's loss ----------------------------------------------------------------------------------
+
+    @property
+    def follows_loss(self) -> bool:
+        """Whether the day's loss is to be looked at while something is held, and was not reached yet."""
+        return self._loss_e4 > 0 and not self._tally.stops.has(DAILY_LOSS)
+
+    def result_e4(self, scalps: list[Scalp]) -> int:
+        """The day's result if everything were sold at the bid now, after fees: 1/10000 USD."""
+        return self._ledger.realised_e4 + sum(self._open_e4(scalp) for scalp in scalps if scalp.bought)
+
+    def _open_e4(self, scalp: Scalp) -> int:
+        bid_e4 = max(self._view.quote(scalp.instrument.instrument_id).bid_e4, 0)
+        worth_e4 = bid_e4 * scalp.held + scalp.sold_sum_e4 - scalp.bought_sum_e4
+        schedule = self._ledger.schedule
+        paid_e4 = math.ceil(schedule.unrounded_e4(scalp.fills))
+        leaving_e4 = schedule.estimate_e4(scalp.held, bid_e4, (SELL,)) if scalp.held else 0
+        return worth_e4 * STANDARD_MULTIPLIER - paid_e4 - leaving_e4
+
+    def reaches_loss(self, scalps: list[Scalp], t_ns: int) -> bool:
+        """Whether the day's loss is reached now; it stays so until the session ends."""
+        if not self.follows_loss:
+            return False
+        result_e4 = self.result_e4(scalps)
+        if result_e4 > -self._loss_e4:
+            return False
+        found, limit = e4_to_usd(-result_e4), e4_to_usd(self._loss_e4)
+        self._tally.stops.set(DAILY_LOSS, "", found, limit, "")
+        body = {"text": "the day's loss is reached", "about": DAILY_LOSS, "value": found, "limit": limit}
+        self._emit(t_ns, "alarm", body)
+        return True
+
+    # --- entry orders --------------------------------------------------------------------------------------
+
+    def entry_fault(self, instrument: Instrument, quantity: int, limit_e4: int, t_ns: int) -> str:
+        """Why an entry order must not be sent, or nothing."""
+        messages, limit = self._tally.messages_of_last_minute(t_ns), entry_messages_max(self._risk)
+        if messages >= limit:
+            return f"{messages} messages in a minute against {limit}: exits need the rest"
+        since_ns = t_ns - s_to_ns(self._risk.duplicate_order_s)
+        for sent in reversed(self._flow.sent.values()):
+            if sent.ts_ns <= since_ns:
+                break
+            order = sent.order
+            what = (order.leg, order.instrument, order.quantity, order.limit_e4)
+            if what == (Leg.ENTRY, instrument, quantity, limit_e4) and not sent.has_ended:
+                ago_s = (t_ns - sent.ts_ns) / NS_PER_S
+                return f"the same as {order.order_id}, sent {ago_s:.1f} s ago"
+        return ""
+
+    def collared_e4(self, instrument: Instrument, limit_e4: int) -> int:
+        """An entry's limit, no further above the ask that stands than the collar; 0 = no price may be asked for."""
+        collar_pct = self._risk.price_collar_pct
+        if collar_pct <= 0.0:
+            return limit_e4
+        quote = self._view.quote(instrument.instrument_id)
+        if not quote.is_valid:
+            return 0
+        highest_e4 = math.floor(quote.ask_e4 * (1.0 + collar_pct / 100.0))
+        return min(limit_e4, max(round_to_tick(instrument.tick_rule, highest_e4, up=False), 0))
