@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import urllib.parse
+import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -17,6 +19,7 @@ import httpx
 
 from scalpcli.adapters.alpaca_orders_wire import decode, error_of
 from scalpcli.adapters.alpaca_rest import check_address, check_keys
+from scalpcli.adapters.lean_http import LeanTransport
 from scalpcli.adapters.rehearsal import is_loopback
 from scalpcli.model.live_params import LiveParams
 from scalpcli.units import NS_PER_S
@@ -24,7 +27,6 @@ from scalpcli.units import NS_PER_S
 _REQUESTS_PER_MIN: Final = 200
 """Requests of a minute until the broker says another number; widely cited, not in Alpaca's documents."""
 _WINDOW_NS: Final = 60 * NS_PER_S
-_CONNECTIONS: Final = 8
 _TEXT_MAX: Final = 300
 _NOT_FOUND: Final = 404
 _CODE_STATUS: Final = 100_000
@@ -167,12 +169,8 @@ class Line:
             base_url=url.rstrip("/"),
             headers={"APCA-API-KEY-ID": key, "APCA-API-SECRET-KEY": secret},
             timeout=httpx.Timeout(answer_s, connect=connect_s, pool=connect_s),
-            # Connections stay open until the broker closes them: an order must not wait for a handshake.
-            limits=httpx.Limits(max_connections=_CONNECTIONS, keepalive_expiry=None),
             follow_redirects=False,
-            # What is on this machine is asked directly, whatever proxies the environment names.
-            trust_env=not is_loopback(url, ("http", "https")),
-            transport=transport,
+            transport=transport or (None if _has_proxy(url) else LeanTransport()),
         )
 
     async def close(self) -> None:
@@ -210,6 +208,14 @@ class Line:
         for value in self._keys:
             text = text.replace(value, "***")
         return " ".join("".join(char if char.isprintable() else " " for char in text).split())[:_TEXT_MAX]
+
+
+def _has_proxy(url: str) -> bool:
+    """Whether the environment names a proxy for an address; what is on this machine is asked directly in any case."""
+    if is_loopback(url, ("http", "https")):
+        return False
+    parts = urllib.parse.urlsplit(url)
+    return parts.scheme in urllib.request.getproxies() and not urllib.request.proxy_bypass(parts.hostname or "")
 
 
 def _number(text: str | None) -> int | None:
