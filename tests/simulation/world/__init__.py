@@ -6,7 +6,7 @@ transport), the guard and the exchange. What is made up is the market, the netwo
 * `loop.py`: an event loop whose clock jumps to the next timer; processes that can be stopped and killed.
 * `disk.py`: what a killed process leaves behind, and what was waited for.
 * `chance.py`: which faults a schedule holds, and how many of them happened.
-* `market.py`: a session of a minute with bursts.
+* `market.py`: a session of half a minute with bursts.
 * `wire.py`: requests and updates between a process and the exchange, with faults.
 * `watch.py`: what must always be true, looked at where the exchange sees it.
 * `schedule.py`: one schedule, from its seed to its end.

@@ -55,7 +55,7 @@ KINDS = (
     STALL, GAP, HALT, OUTAGE, SLOW_CANCEL, REJECTED_LATER, LATE_FILL, PARTIAL, COMMAND, GUARD,
 )  # fmt: skip
 
-STEPS_OF_A_RUN = 2_500
+STEPS_OF_A_RUN = 1_800
 """Steps after which most processes have ended; crashes fall among them."""
 
 
@@ -82,15 +82,17 @@ class Chance:
         self.slow_cancels = 0.0 if is_calm else draw.choice((0.0, 0.3, 1.0))
         self.later_rejects = 0.0 if is_calm else draw.choice((0.0, 0.0, 0.05, 0.2))
         crashes = 0 if is_calm else draw.choices((0, 1, 2, 3), (35, 40, 15, 10))[0]
-        self.crashes = [self._crash() for _ in range(crashes)]
-        self.stalls = [] if is_calm or draw.random() < 0.7 else [(4 + 26 * draw.random(), self._stall_s())]
+        self.crashes = [self._crash(number) for number in range(crashes)]
+        self.stalls = [] if is_calm or draw.random() < 0.7 else [(4 + 22 * draw.random(), self._stall_s())]
         self.gaps = [] if is_calm else [self._span(1, 5) for _ in range(draw.choice((0, 0, 0, 1, 2)))]
         self.outages = [] if is_calm else [self._span(1, 9) for _ in range(draw.choice((0, 0, 0, 1)))]
         self.downs = [] if is_calm else [self._span(1, 6) for _ in range(draw.choice((0, 0, 1)))]
         self.commands = [] if is_calm or draw.random() < 0.8 else self._commands()
 
-    def _crash(self) -> tuple[str, int]:
+    def _crash(self, number: int) -> tuple[str, int]:
         draw = self.draw
+        if number and draw.random() < 0.4:
+            return CRASH_RESUMING, draw.randint(1, 60)
         if draw.random() < 0.2:
             return CRASH_WRITING, draw.randint(1, 60)
         return CRASH, draw.randint(1, STEPS_OF_A_RUN)
@@ -99,11 +101,11 @@ class Chance:
         return self.draw.choice((0.3, 1.0, 2.5, 6.0, 9.0)) * (0.5 + self.draw.random())
 
     def _span(self, low_s: float, high_s: float) -> tuple[float, float]:
-        begin_s = 3 + 32 * self.draw.random()
+        begin_s = 3 + 25 * self.draw.random()
         return begin_s, begin_s + self.draw.uniform(low_s, high_s)
 
     def _commands(self) -> list[tuple[float, str]]:
-        moments = sorted(4 + 30 * self.draw.random() for _ in range(self.draw.choice((1, 2, 3))))
+        moments = sorted(4 + 24 * self.draw.random() for _ in range(self.draw.choice((1, 2, 3))))
         return [(moment, self.draw.choice(("stop", "flatten", "kill", "arm"))) for moment in moments]
 
     def request(self, now_s: float, *, is_order: bool) -> str:

@@ -20,6 +20,7 @@ from scalpcli.model import row
 from scalpcli.model.params import LiveParams, Params
 from scalpcli.runtime.clock import MarketClock
 from scalpcli.runtime.compiler import load_kernel
+from scalpcli.runtime.guard_fence import read_fence
 from scalpcli.runtime.live_ports import LiveEnd, LiveLimits, LiveParts, Past
 from scalpcli.runtime.process_identity import ProcessIdentity
 from scalpcli.runtime.trader import Trader
@@ -65,7 +66,6 @@ class EngineProcess:
     """One process of the engine, from its start to its end.
 
     Args:
-        number: 0 for the first of the run.
         process: Its process.
         params: Settings.
         disk: What it and its predecessors left.
@@ -82,7 +82,7 @@ class EngineProcess:
     """
 
     def __init__(
-        self, number: int, process: Process, params: Params, disk: Disk, floor: Floor, watch: Watch, chance: Chance
+        self, process: Process, params: Params, disk: Disk, floor: Floor, watch: Watch, chance: Chance
     ) -> None:
         self.process, self._disk, self._floor, self._watch = process, disk, floor, watch
         self.end: LiveEnd | None = None
@@ -94,7 +94,7 @@ class EngineProcess:
         past = disk.blocks
         self.maker = _maker(past, clock)
         keeper = MemoryKeeper(self.maker, disk)
-        fence = (disk.folder / "fence.json").exists()
+        fence = read_fence(disk.folder)
         desk = desk_of(process, floor, watch, chance, params.live)
         self.trader = Trader(
             LiveParts(
@@ -106,7 +106,8 @@ class EngineProcess:
                 clock=clock,
                 desk=desk,
                 limits=LiveLimits(until_ns=SESSION.close_ns + NS_PER_S, flat_s_max=10.0),
-                past=Past(tuple(past), disk.journal(), is_restart=number > 0, is_fenced=fence),
+                past=Past(tuple(past), disk.journal(), fenced_ns=fence.at_ns if fence else 0),
+                has_updates=False,
                 say=self._say,
                 about={"run": "world", "pid": process.pid, "version": "0", "feed": "sip", "option_feed": "opra"},
             )
@@ -144,7 +145,7 @@ class EngineProcess:
             about = " ".join(f"{key}={value}" for key, value in event.items() if key not in ("ts_ns", "kind"))
             self._watch.note(f"{self.process.name} | {event['kind']} {about[:200]}")
         if event["kind"] == "alarm":
-            self.alarms.append(str(event.get("text", "")))
+            self.alarms.append(f"{event.get('about', '')} {event.get('text', '')}")
 
     def _write_head(self) -> None:
         self.maker.add_contracts(INSTRUMENTS[1:])
@@ -268,6 +269,10 @@ class Sight:
     def unlock(self) -> None:
         """Give it back."""
         self.is_locked = False
+
+    def is_here(self) -> bool:
+        """Whether the run lies where it lay: always."""
+        return True
 
     def has_ended(self) -> bool:
         """Whether the run ended in order."""

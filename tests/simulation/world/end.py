@@ -91,7 +91,9 @@ def _check_flat(world: World) -> None:
     held |= {each.instrument.symbol: each.quantity for each in world.floor.account.positions.values()}
     end = world.engine.end
     assert end is not None
+    alarms = " ".join(alarm for engine in world.engines for alarm in engine.alarms)
     is_told = not end.is_flat or (world.guard_end is not None and bool(world.guard_end.held))
+    is_told = is_told or all(symbol in alarms for symbol in held)
     if held and not is_told:
         world.watch.fail("ends flat or alarmed", f"{held} is held and nobody was told")
     if not held and not end.is_flat:

@@ -8,8 +8,10 @@ variable. A killed process takes no further step and cleans nothing up; what it 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import heapq
+import warnings
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -67,9 +69,9 @@ class Process:
         """End it as `kill -9` does; its files stay as they are."""
         if self.is_alive:
             self.is_alive = False
-            self._held.clear()
             if self.on_death is not None:
-                self.on_death()
+                # Whoever starts the next one is not part of this one.
+                contextvars.Context().run(self.on_death)
 
     def stop(self) -> None:
         """Let it take no more steps until `go_on`."""
@@ -82,7 +84,7 @@ class Process:
         self.loop.put_back(held)
 
     def hold(self, handle: asyncio.Handle) -> None:
-        """Keep a step until the process goes on."""
+        """Keep a step until the process goes on; of a dead one, until the world ends."""
         self._held.append(handle)
 
 
@@ -104,24 +106,39 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def __init__(self, steps_max: int = 2_000_000) -> None:
         super().__init__()
         self._now_s = 0.0
+        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._numbers = 0
         self._clock_resolution = 1e-9
         self._steps_left = steps_max
-        self._pids = 1000
+        self.processes: list[Process] = []
         self.errors: list[dict[str, Any]] = []
         """What a task or a callback raised and nobody took."""
         self.executor_s: Callable[[], float] = lambda: 0.0
         """How long work in a thread takes, seconds."""
-        self.set_exception_handler(lambda _, context: self.errors.append(context))
+        self.set_exception_handler(self._on_error)
         self.set_task_factory(_factory)
 
     def process(self, name: str) -> Process:
         """A new process."""
-        self._pids += 1
-        return Process(self, name, self._pids)
+        self.processes.append(Process(self, name, 1000 + len(self.processes)))
+        return self.processes[-1]
 
     def time(self) -> float:
         """Seconds since the world began."""
         return self._now_s
+
+    def bury(self) -> None:
+        """Let what is left of all processes clean up, now that nobody looks any more; nothing of it is an error."""
+        for process in self.processes:
+            process.is_alive, process.dies_at, process.on_death = True, 0, None
+            process.go_on()
+        left = [task for task in asyncio.all_tasks(self) if not task.done()]
+        for task in left:
+            task.cancel()
+        with contextlib.suppress(Stuck), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self.run_until_complete(asyncio.wait(left, timeout=600.0)) if left else None
+        self.close()
 
     def put_back(self, handles: list[asyncio.Handle]) -> None:
         """Let steps that were held run now."""
@@ -145,19 +162,33 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.call_later(self.executor_s(), work)
         return future
 
+    def _on_error(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if not isinstance(context.get("exception"), Killed):
+            self.errors.append(context)
+
+    def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> asyncio.TimerHandle:
+        """Call `callback` at a time; timers of one time in the order they were set."""
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        self._numbers += 1
+        heapq.heappush(self._timers, (when, self._numbers, timer))
+        return timer
+
+    def call_later(self, delay: float, callback: Any, *args: Any, context: Any = None) -> asyncio.TimerHandle:
+        """Call `callback` after a while."""
+        return self.call_at(self._now_s + delay, callback, *args, context=context)
+
     def _run_once(self) -> None:
         """Run what is ready, step by step; where nothing is, let the clock jump to the next timer."""
-        while self._scheduled and self._scheduled[0]._cancelled:
-            heapq.heappop(self._scheduled)._scheduled = False
+        timers = self._timers
+        while timers and timers[0][2]._cancelled:
+            heapq.heappop(timers)
         if not self._ready and not self._stopping:
-            if not self._scheduled:
+            if not timers:
                 raise Stuck("nothing can run and no timer is set")
-            self._now_s = max(self._now_s, self._scheduled[0]._when)
+            self._now_s = max(self._now_s, timers[0][0])
         end_s = self._now_s + self._clock_resolution
-        while self._scheduled and self._scheduled[0]._when < end_s:
-            handle = heapq.heappop(self._scheduled)
-            handle._scheduled = False
-            self._ready.append(handle)
+        while timers and timers[0][0] < end_s:
+            self._ready.append(heapq.heappop(timers)[2])
         for _ in range(len(self._ready)):
             handle = self._ready.popleft()
             if not handle._cancelled:
@@ -168,9 +199,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         if process is None:
             handle._run()
             return
-        if not process.is_alive:
-            return
-        if process.is_stopped:
+        if not process.is_alive or process.is_stopped:
             process.hold(handle)
             return
         self._steps_left -= 1

@@ -1,4 +1,4 @@
-"""A session of less than a minute with bursts, made from a seed, as the exchange serves it.
+"""A session of half a minute with bursts, made from a seed, as the exchange serves it.
 
 A stock near 400 that prints twice a second and jumps a few times; a call and a put on each of two strikes whose
 quotes follow it, with few contracts shown, so that orders fill in parts; now and then a halt or an empty bid.
@@ -23,7 +23,7 @@ from scalpcli.model.session import Session, at_ns, session_of
 DAY = dt.date(2026, 11, 20)
 SYMBOL = "TSLA"
 OPEN_NS = at_ns(session_of(DAY), "10:30")
-SESSION_S = 40
+SESSION_S = 32
 SESSION = Session(DAY, OPEN_NS, OPEN_NS + SESSION_S * 1_000_000_000, is_early_close=False)
 BEGIN_S = -2.0
 """The first rows come so long before the open."""
@@ -94,9 +94,9 @@ def _path(chance: random.Random) -> list[float]:
     """The stock's price every half second: quiet, then a burst, then a drift either way, again and again."""
     count = round((SESSION_S - BEGIN_S) * 2)
     price, drift, prices = 400.0, 0.0, []
-    bursts = {round((4 + chance.random() * 3 - BEGIN_S) * 2)}
+    bursts = {round((3 + chance.random() * 3 - BEGIN_S) * 2)}
     while max(bursts) < count - 24:
-        bursts.add(max(bursts) + chance.randint(10, 18))
+        bursts.add(max(bursts) + chance.randint(9, 16))
     for number in range(count):
         if number in bursts:
             price += chance.choice((1, -1)) * (1.0 + 0.5 * chance.random())
@@ -111,11 +111,11 @@ def _quotes(chance: random.Random, prices: list[float]) -> list[tuple[int, dict[
     """Every contract's quote: at the begin, and then whenever one moves or shows other sizes."""
     quotes = []
     for contract in INSTRUMENTS[1:]:
-        moment = 0.1 + 0.05 * contract.instrument_id
+        moment = 0.25
         while moment < len(prices) * 0.5:
             spot = prices[min(int(moment * 2), len(prices) - 1)]
             quotes.append((_ns(moment), _option_quote(chance, contract, spot)))
-            moment += chance.choice((0.3, 0.5, 0.7, 1.1))
+            moment += chance.choice((0.25, 0.5, 0.75, 1.25))
     return quotes
 
 
@@ -144,7 +144,7 @@ def _stock_quote(price: float) -> dict[str, int]:
 
 
 def _halts(chance: random.Random) -> list[tuple[int, int]]:
-    begin_s = 8 + 20 * chance.random() - BEGIN_S
+    begin_s = 6 + 16 * chance.random() - BEGIN_S
     return [(_ns(begin_s), row.HALT_BEGIN), (_ns(begin_s + 2 + 6 * chance.random()), row.HALT_END)]
 
 

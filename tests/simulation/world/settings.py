@@ -1,4 +1,4 @@
-"""Settings under which a session of forty seconds holds several scalps; some differ from schedule to schedule."""
+"""Settings under which a session of half a minute holds several scalps; some differ from schedule to schedule."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from scalpcli.adapters.aggregator import DataAggregator
 from scalpcli.model.block import Block
 from tests.simulation.world.loop import Killed, process_now
 
-FLUSH_S = 0.125
+FLUSH_S = 0.4
 
 
 @dataclass(slots=True)
@@ -68,6 +68,11 @@ class MemoryJournal:
 
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
+        journal = disk.journal()
+        whole = journal[: journal.rfind(b"\n") + 1]
+        if whole != journal:
+            # A line that a killed process tore was never acted on.
+            disk.journal_path.write_bytes(whole)
 
     def append(self, data: bytes) -> None:
         """Add whole lines."""
@@ -105,18 +110,20 @@ class MemoryKeeper:
 
     def take(self) -> None:
         """Take what the source learned."""
+        if not self._maker.waiting:
+            return
         block = self._maker.drain()
-        if block.rows or block.instruments or block.conditions or block.exchanges:
-            self._waiting.append(block)
-            for listener in self._listeners:
-                listener(block)
+        self._waiting.append(block)
+        for listener in self._listeners:
+            listener(block)
 
     def write_now(self) -> bool:
         """Have everything written, unless somebody writes just now."""
         if self._writing.locked():
             return False
-        self._put(self._waiting)
-        self._waiting = []
+        if self._waiting:
+            self._put(self._waiting)
+            self._waiting = []
         return True
 
     async def written(self, *, durable: bool = False) -> None:
@@ -125,6 +132,8 @@ class MemoryKeeper:
         async with self._writing:
             self.take()
             blocks, self._waiting = self._waiting, []
+            if not blocks:
+                return
             await asyncio.get_running_loop().run_in_executor(None, self._put, blocks)
 
     async def run(self) -> None:
@@ -134,7 +143,6 @@ class MemoryKeeper:
             await self.written()
 
     def _put(self, blocks: list[Block]) -> None:
-        if blocks:
-            self._disk.point(lambda: self._disk.blocks.extend(blocks[: len(blocks) // 2]))
-            self._disk.blocks.extend(blocks)
-            self._disk.point()
+        self._disk.point(lambda: self._disk.blocks.extend(blocks[: len(blocks) // 2]))
+        self._disk.blocks.extend(blocks)
+        self._disk.point()
