@@ -72,7 +72,7 @@ class Guard:
 
     async def run(self) -> GuardEnd:
         """Watch until the run has ended in order with nothing held, or the session is over."""
-        while True:
+        while self._engine.is_here():
             if await self._ping():
                 self._withdraw("the engine answers")
             else:
@@ -85,6 +85,7 @@ class Guard:
                 if self._is_over(0.0 if stake is not None else self._rules.stay_s):
                     return self._end("the session is over")
             await self._clock.sleep(self._rules.ping_s)
+        return self._end("the run was set aside for another of the day")
 
     def _end(self, reason: str) -> GuardEnd:
         return GuardEnd(reason, self._acted, dict(self._held))

@@ -47,7 +47,7 @@ class Sale:
         signal: Number of the signal whose position it is.
         attempt: Which try for this signal, 1-based, over all guards of the run.
         quantity: Contracts.
-        limit_e4: Its limit, 1/10000 USD.
+        limit_e4: Its limit, 1/10000 USD; 0 = a market order.
         is_ended: Whether nothing more happens to it.
         filled: Contracts sold, as far as known.
         filled_sum_e4: Their prices added up.

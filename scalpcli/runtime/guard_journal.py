@@ -117,11 +117,20 @@ class JournalBook:
             self._take_order(decision)
         elif kind == "fill":
             self._take_fill(decision)
+        elif kind == "reconcile" and decision["action"] == "adopt" and decision["applied"]:
+            self._adopt(str(decision["symbol"]), int(decision["broker"]))
         elif kind == "trade":
             # Closed, by whatever: a position that the broker or a guard took out has no fill of an order of ours.
             self._held.pop(int(decision["signal"]), None)
         elif kind in _ENDS and decision["order_id"] in self.orders:
             self.orders[decision["order_id"]].is_ended = True
+
+    def _adopt(self, symbol: str, held: int) -> None:
+        """The broker's word became the engine's: one position of a contract, whoever opened it."""
+        for signal, (name, _) in list(self._held.items()):
+            if name == symbol:
+                del self._held[signal]
+        self._held[self.signal_of(symbol)] = (symbol, held)
 
     def _take_order(self, decision: dict[str, Any]) -> None:
         order_id, is_buy = str(decision["order_id"]), decision["side"] == OrderSide.BUY

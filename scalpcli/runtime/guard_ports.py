@@ -40,6 +40,9 @@ class EngineProcess(Protocol):
     def has_ended(self) -> bool:
         """Whether the run ended in order."""
 
+    def is_here(self) -> bool:
+        """Whether the run still lies where it lay; not when it was set aside for another of the day."""
+
 
 class GuardClock(Protocol):
     """What a guard knows of time."""
@@ -67,7 +70,7 @@ class GuardRules:
         reprice_s: Seconds a sale works before it is taken back and the next goes lower.
         lock_s: Seconds for which the run's lock is tried.
         stay_s: Seconds after the close for which it waits for a silent broker's word.
-        through_ticks: Ticks below the bid of the first sale; the next asks for any price.
+        through_ticks: Ticks below the bid of the first sale; the next is at any price.
         tick_rule: Grid of the contracts' prices.
         last_rung_min: Minutes before the close from which what is held is not to be exercised.
         is_shared: Whether the account may hold the same contracts from elsewhere (`foreign = "ignore"`).

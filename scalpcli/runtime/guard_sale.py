@@ -18,7 +18,7 @@ from typing import Final, TypeVar
 from scalpcli.core.risk import ApprovedOrder, approve
 from scalpcli.model.broker import Answer, BrokerOrder, BrokerSilent, Outcome
 from scalpcli.model.instrument import Instrument, TickRule, parse_occ, round_to_tick, tick_e4
-from scalpcli.model.order import Leg
+from scalpcli.model.order import Leg, OrderKind
 from scalpcli.runtime.desk import Desk
 from scalpcli.runtime.guard_fence import FenceKeeper, Phase, Sale
 from scalpcli.runtime.guard_journal import JournalBook
@@ -28,6 +28,8 @@ from scalpcli.units import NS_PER_MIN, e4_to_usd
 _Value = TypeVar("_Value")
 _REREADS_MAX: Final = 5
 """Times a position is read again that does not yet know of our own sale."""
+_REFUSED_S_MAX: Final = 30.0
+"""Longest wait after a sale that the broker refused."""
 _UNKNOWN_LOOKS: Final = 3
 """Look-ups that find no order before the same one, same id, is sent again."""
 
@@ -159,17 +161,16 @@ class Evacuation:
         """Sell a contract until the broker says that none is held."""
         tries = 0
         while quantity := await self._sellable(symbol):
-            await self._refuse_exercise(symbol)
             tries += 1
             sale, order = await self._next_sale(symbol, quantity, tries)
             self._keeper.put_sale(sale)
-            sale = await self._work(sale, order)
+            sale = await self._work(sale, order, may_rest=tries > 1)
             self._keeper.put_sale(sale)
             self._expected[symbol] = quantity - sale.filled
             self._say(_words_of(sale))
             if sale.reason:
                 # What refused it a moment ago would refuse it now.
-                await self._pause(self._rules.retry_s)
+                await self._pause(min(self._rules.retry_s * tries, _REFUSED_S_MAX))
 
     async def _sellable(self, symbol: str) -> int:
         """Contracts of the run held now; read again while our own sale is not in it yet."""
@@ -207,26 +208,28 @@ class Evacuation:
         instrument = Instrument(1, symbol, told.expiry, told.strike_e4, told.right, tick_rule=self._rules.tick_rule)
         attempt = fence.attempts(signal) + 1
         prefix = self._book.prefix.removesuffix("-")
-        order = approve(prefix, signal, Leg.GUARD, attempt, instrument, quantity, limit_e4)
+        kind = OrderKind.LIMIT if limit_e4 else OrderKind.MARKET
+        order = approve(prefix, signal, Leg.GUARD, attempt, instrument, quantity, limit_e4, kind)
         return Sale(order.order_id, symbol, signal, attempt, quantity, limit_e4), order
 
     async def _limit_e4(self, symbol: str, tries: int) -> int:
-        """Limit of a sale: the first through the bid, every further one at any price."""
-        rule = self._rules.tick_rule
-        lowest_e4 = tick_e4(rule, 0)
+        """Limit of a sale: the first through the bid, every further one at any price; 0 = a market order."""
+        lowest_e4 = tick_e4(self._rules.tick_rule, 0)
         bid_e4 = await self._bid_e4(symbol) if tries == 1 else 0
         if bid_e4 <= 0:
-            return lowest_e4
+            # In turn: a market order may be refused where a limit is not, outside the session's hours for one.
+            return lowest_e4 if tries % 2 else 0
         # On the coarser grid, which every class of contracts takes.
         limit_e4 = bid_e4 - self._rules.through_ticks * tick_e4(TickRule.NICKEL, bid_e4)
         return max(round_to_tick(TickRule.NICKEL, limit_e4, up=False), lowest_e4)
 
-    async def _work(self, sale: Sale, order: ApprovedOrder) -> Sale:
-        """Send a sale and wait for its end; taken back when it has worked long enough."""
+    async def _work(self, sale: Sale, order: ApprovedOrder, *, may_rest: bool) -> Sale:
+        """Send a sale and wait for its end; one that asks for any price may rest, as none goes lower."""
         answer = await self._submit(order)
-        ask_back_s = self._clock.seconds() + self._rules.reprice_s
+        ask_back_s = float("inf") if may_rest else self._clock.seconds() + self._rules.reprice_s
         misses = 0
         while answer.outcome is not Outcome.REJECTED:
+            await self._refuse_exercise(sale.symbol)
             told = await self._look_up(sale.order_id)
             if told is None:
                 misses += 1
@@ -302,7 +305,7 @@ class Evacuation:
 
 
 def _words_of(sale: Sale) -> str:
-    limit = f"limit {e4_to_usd(sale.limit_e4):.2f} USD"
+    limit = f"limit {e4_to_usd(sale.limit_e4):.2f} USD" if sale.limit_e4 else "at the market"
     if sale.reason:
         return f"the broker refused to sell {sale.quantity} {sale.symbol} ({limit}): {sale.reason}"
     if sale.filled == 0:
