@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -413,7 +413,7 @@ def test_times_of_the_fence_are_the_markets(world):
 def test_the_fence_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
     """Its bytes are synced, then renamed into place, then the folder is synced: a crash leaves old words or new."""
     steps = []
-    monkeypatch.setattr("os.fsync", lambda descriptor: steps.append(os.path.isdir(f"/proc/self/fd/{descriptor}")))
+    monkeypatch.setattr("os.fsync", lambda descriptor: steps.append(Path(f"/proc/self/fd/{descriptor}").is_dir()))
     monkeypatch.setattr("pathlib.Path.replace", lambda *_: steps.append("named"))
 
     write_fence(tmp_path, Fence(1, Phase.FENCING, "it did not answer", OPEN_NS))
