@@ -7,7 +7,7 @@ the minute's budget. Leaves what an answer means to `alpaca_orders.py`. No key i
 from __future__ import annotations
 
 import asyncio
-import logging
+import json
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -158,24 +158,27 @@ class Line:
     ) -> None:
         check_address("trading_url", url)
         check_keys(key, secret)
-        for name in ("httpx", "httpcore"):
-            # At INFO every order would be a line of the log.
-            logging.getLogger(name).setLevel(logging.WARNING)
         self.budget = RateBudget(now_ns)
         self._keys = (key, secret)
+        self._url = url.rstrip("/")
+        self._headers = httpx.Headers(
+            {
+                "APCA-API-KEY-ID": key,
+                "APCA-API-SECRET-KEY": secret,
+                "Accept": "application/json",
+                "Content-Type": "application/json",
+                "User-Agent": "scalpcli",
+            }
+        )
         connect_s, answer_s = params.order_connect_s, params.order_answer_s
         self._whole_s = connect_s + answer_s
-        self._client = httpx.AsyncClient(
-            base_url=url.rstrip("/"),
-            headers={"APCA-API-KEY-ID": key, "APCA-API-SECRET-KEY": secret},
-            timeout=httpx.Timeout(answer_s, connect=connect_s, pool=connect_s),
-            follow_redirects=False,
-            transport=transport or (None if _has_proxy(url) else LeanTransport()),
-        )
+        self._limits = {"timeout": httpx.Timeout(answer_s, connect=connect_s, pool=connect_s).as_dict()}
+        # Not through a client of httpx: it would follow redirects, keep cookies and take time before an order leaves.
+        self._transport = transport or _transport_to(url)
 
     async def close(self) -> None:
         """End the connections."""
-        await self._client.aclose()
+        await self._transport.aclose()
 
     async def ask(
         self,
@@ -187,10 +190,15 @@ class Line:
     ) -> Heard:
         """Send one request, once; nothing that goes wrong on the way is raised."""
         self.budget.count()
+        sent = b"" if body is None else json.dumps(body).encode()
+        request = httpx.Request(
+            method, self._url + path, params=query, headers=self._headers, content=sent, extensions=self._limits
+        )
         try:
             # Besides the time-outs of each step: an answer that trickles in is no answer.
             async with asyncio.timeout(self._whole_s):
-                response = await self._client.request(method, path, params=query, json=body)
+                response = await self._transport.handle_async_request(request)
+                content = await response.aread()
         except _NEVER_SENT as error:
             return Heard(0, reason=f"no connection to the broker ({type(error).__name__})", was_sent=False)
         except (httpx.TimeoutException, TimeoutError):
@@ -198,7 +206,7 @@ class Line:
         except (httpx.HTTPError, httpx.StreamError, OSError) as error:
             return Heard(0, reason=f"the connection broke ({type(error).__name__})", is_broken=True)
         self.budget.hear(response.status_code, response.headers)
-        decoded = decode(response.content)
+        decoded = decode(content)
         code, message = error_of(decoded)
         reason = f"HTTP {response.status_code}" + (f": {self._clean(message)}" if message else "")
         return Heard(response.status_code, decoded, reason, code)
@@ -210,12 +218,12 @@ class Line:
         return " ".join("".join(char if char.isprintable() else " " for char in text).split())[:_TEXT_MAX]
 
 
-def _has_proxy(url: str) -> bool:
-    """Whether the environment names a proxy for an address; what is on this machine is asked directly in any case."""
-    if is_loopback(url, ("http", "https")):
-        return False
+def _transport_to(url: str) -> httpx.AsyncBaseTransport:
+    """The way to an address: through the environment's proxy where it names one, but never to this machine."""
     parts = urllib.parse.urlsplit(url)
-    return parts.scheme in urllib.request.getproxies() and not urllib.request.proxy_bypass(parts.hostname or "")
+    proxy = urllib.request.getproxies().get(parts.scheme, "")
+    is_direct = is_loopback(url, ("http", "https")) or urllib.request.proxy_bypass(parts.hostname or "")
+    return httpx.AsyncHTTPTransport(proxy=proxy) if proxy and not is_direct else LeanTransport()
 
 
 def _number(text: str | None) -> int | None:

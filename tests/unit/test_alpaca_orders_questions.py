@@ -357,7 +357,7 @@ def test_an_entry_is_not_sent_while_the_rest_is_kept_for_exits():
 
 
 def test_keys_travel_in_headers_alone(caplog):
-    """Neither httpx nor we log an order's address or a key."""
+    """Nobody logs an order's address or a key."""
     broker = ScriptedBroker()
     heard: list[httpx.Request] = []
     answer = broker.handle
