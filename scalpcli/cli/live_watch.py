@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json as json_module
 import sys
 from collections.abc import Callable
@@ -51,6 +50,8 @@ def watch(
             f"`--interval-ms {interval_ms}` is below its limit: {_INTERVAL_MS_MIN}",
             hint="drawing more often takes time from the process that trades",
         )
+    import asyncio
+
     from scalpcli.cli.live_watch_source import Source, first_state
 
     find = finder(out, run, symbol)

@@ -5,15 +5,21 @@ Decides colours, keys and what is asked before a command is sent. What is shown 
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+import signal
 from typing import Any, ClassVar, Final
 
+from rich.console import Console, RenderableType
+from rich.control import Control
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
+from textual._compositor import ChopsUpdate
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.geometry import Region
+from textual.screen import Screen
 from textual.strip import Strip
 from textual.timer import Timer
 from textual.widget import Widget
@@ -94,6 +100,20 @@ def _changes(y: int, old: Line, new: Line) -> list[Region]:
     return regions
 
 
+class _Cells(ChopsUpdate):
+    """An update that writes the changed cells alone: textual's own begins each at the left end of its line."""
+
+    def render_segments(self, console: Console) -> str:
+        """The terminal's sequences."""
+        return "".join(
+            Control.move_to(max(x, begin), y).segment.text
+            + strip.crop(max(begin - x, 0), min(end, cut) - x).render(console)
+            for y, begin, end in self.spans
+            for cut, (x, strip) in zip(self.chop_ends[y], self.chops[y].items(), strict=False)
+            if strip is not None and x < end and cut > begin
+        )
+
+
 class WatchApp(App[None]):
     """Follows one process and sends its operator's commands.
 
@@ -117,12 +137,19 @@ class WatchApp(App[None]):
         self._asked = ""
         self._forgetting: Timer | None = None
 
+    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        # The one place where an update can be narrowed before it reaches the terminal.
+        if isinstance(renderable, ChopsUpdate):
+            renderable = _Cells(renderable.chops, renderable.spans, renderable.chop_ends)
+        super()._display(screen, renderable)
+
     def compose(self) -> ComposeResult:
         """The one widget."""
         yield self.canvas
 
     def on_mount(self) -> None:
-        """Begin to follow."""
+        """Begin to follow; whoever ends this process from outside gets the terminal back as it was."""
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.exit)
         self.run_worker(self._follow())
 
     def on_resize(self, event: events.Resize) -> None:
