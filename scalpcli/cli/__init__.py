@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from scalpcli import __version__
-from scalpcli.cli import config, doctor, exchange, optimize, record, rehearse, replay, report, scan, tape
+from scalpcli.cli import config, doctor, exchange, live, optimize, record, rehearse, replay, report, scan, tape
 from scalpcli.cli.shell import adopt, new_app
 
 __all__ = ["app", "main"]
@@ -43,6 +43,7 @@ app.command("exchange", epilog=f"Example: {exchange.EXAMPLE}")(exchange.exchange
 app.command("rehearse", epilog=f"Example: {rehearse.EXAMPLE}")(rehearse.rehearse)
 app.command("doctor", epilog=f"Example: {doctor.EXAMPLE}")(doctor.doctor)
 app.add_typer(record.app, name="record")
+app.add_typer(live.app, name="live")
 app.command("scan-options", epilog=f"Example: {scan.EXAMPLE}")(scan.scan_options)
 app.add_typer(optimize.app, name="optimize")
 app.add_typer(tape.app, name="tape")

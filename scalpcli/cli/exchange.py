@@ -76,10 +76,13 @@ def exchange(
     Time stands still until a first client shows up. Rows whose time came before the clients subscribed go out at
     once, none is skipped. Nothing outside this machine can connect.
 
-    Faults: drop, stall, half_close, delay, duplicate, reorder, coalesce, garbage, refuse, lose_answer, lose_update,
-    halt and clock_step; of stock, option, trading or rest. Each begins at=HH:MM (New York), at_s=SECONDS or
-    after_messages=N, else at once, and takes duration_s, count, messages, window, delay_ms, hold_s, code, form, path
-    and method where they mean something. Two numbers, like 200..900, are drawn from the seed.
+    Faults: drop, stall, half_close, delay, duplicate, reorder, coalesce, garbage, refuse, halt and clock_step; of
+    orders lose_answer, hang, reject, reject_late, slice, fill_on_cancel and liquidate; of their updates lose_update,
+    late_update and repeat_update; of stock, option, trading or rest. Each begins at=HH:MM (New York), at_s=SECONDS
+    or after_messages=N, else at once, and takes duration_s, count, messages, window, delay_ms, hold_s, code, form,
+    contracts, path and method where they mean something. on=sell,nth=2 hits the second sell; on is order, buy, sell,
+    limit, market, stop, cancel or question of rest, new, fill, canceled and so on of trading. Two numbers, like
+    200..900, are drawn from the seed.
     """
     import asyncio
     from contextlib import ExitStack

@@ -116,9 +116,9 @@ async def _guard(folder: Path, process: RunProcess, account_ends: str) -> GuardE
             folder,
             process,
             desk,
-            _Bids(reached, facts.params),
-            _Time(access.clock),
-            _rules(facts.params),
+            Bids(reached, facts.params),
+            GuardTime(access.clock),
+            rules_of(facts.params),
             say,
             close_ns=facts.session.close_ns,
         )
@@ -149,7 +149,8 @@ def _reached(folder: Path, params: Params, account_ends: str) -> Reached:
     return reached
 
 
-def _rules(params: Params) -> GuardRules:
+def rules_of(params: Params) -> GuardRules:
+    """How patient a guard is, by a run's settings."""
     from scalpcli.runtime.guard_ports import GuardRules
 
     return GuardRules(
@@ -267,7 +268,7 @@ class RunProcess:
         return read_run_owner(self._folder)
 
 
-class _Time:
+class GuardTime:
     """Time of the market and of this machine."""
 
     def __init__(self, market: MarketClock) -> None:
@@ -288,7 +289,7 @@ class _Time:
         await asyncio.sleep(seconds)
 
 
-class _Bids:
+class Bids:
     """Asks for the last quote of a contract, for a moment only: a sale waits for it.
 
     Args:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,12 +23,14 @@ from scalpcli.adapters.contracts import (
     describe_left_out,
     fetch_contracts,
     look_ahead_days,
+    numbered,
     option_budget,
 )
 from scalpcli.adapters.orats import Orats
 from scalpcli.cli.alpaca_access import Access
 from scalpcli.errors import DataError, ScalpcliError, UpstreamUnavailable
 from scalpcli.model.block import Block
+from scalpcli.model.instrument import Instrument
 from scalpcli.model.params import RecordParams
 from scalpcli.model.row import LAST, OPTION_TRADE, STOCK_QUOTE, STOCK_TRADE
 from scalpcli.model.session import Session
@@ -78,6 +80,9 @@ class RecordedMarket:
         on_frame: Takes raw frames.
         say: Takes words for people.
         close_e4: Close of the session before, 1/10000 USD; 0 = not known.
+        kept: Contracts of `continuation` that are streamed from the start; all of them where not given. With it, every
+            contract listed for the wanted days gets its number at the start, streamed or not: an engine that trades
+            must know them all.
 
     Raises:
         DataError: on `prepare`: no contract expires on a wanted day.
@@ -94,8 +99,12 @@ class RecordedMarket:
         on_frame: Callable[[str, int, bytes], None] | None,
         say: Say,
         close_e4: int = 0,
+        kept: Collection[str] | None = None,
     ) -> None:
         self._plan = plan
+        self._kept = kept
+        self.listed: tuple[Instrument, ...] = ()
+        """Contracts that have a number from the start, number 1 first."""
         self._rest = rest
         self._say = say
         self._spot_e4 = 0
@@ -150,14 +159,24 @@ class RecordedMarket:
             params.atm_pct,
             option_budget(params.option_feed, params.max_contracts),
             # A contract once recorded that day stays.
-            chosen={contract.symbol: contract for contract in self._known},
+            chosen={each.symbol: each for each in self._known if self._kept is None or each.symbol in self._kept},
         )
+        self.listed = tuple(self._known)
+        if self._kept is not None and not self._known:
+            wanted = set(self._contracts.expiries)
+            self.listed = tuple(numbered(each for each in self._contracts.available if each.expiry in wanted))
+            self._aggregator.add_contracts(self.listed)
         for days in self._contracts.missing_dte:
             self._say(f"no contract of {plan.symbol} expires {f'in {days} days' if days else 'today'}")
         with contextlib.suppress(DataError, UpstreamUnavailable):
             # Before the first print of a day there may be none to tell; the streams tell the next one anyway.
             told = self._rest.latest_trade(plan.symbol, params.feed)
             self._spot_e4 = usd_to_e4(float(told.get("p") or 0.0))
+
+    @property
+    def aggregator(self) -> DataAggregator:
+        """Makes its rows."""
+        return self._aggregator
 
     def limit_contracts(self, contracts_max: int) -> None:
         """Record at most so many contracts: this symbol's share of what a connection may carry."""

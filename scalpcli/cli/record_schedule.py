@@ -104,7 +104,7 @@ def systemd_text(arguments: Sequence[str], folder: Path, program: str = "") -> s
         folder: Where it runs.
         program: The command; this installation's where empty.
     """
-    words = " ".join(_systemd_word(word) for word in arguments)
+    words = " ".join(systemd_word(word) for word in arguments)
     return "\n".join(
         [
             "# ~/.config/systemd/user/scalpcli-record.service",
@@ -115,7 +115,7 @@ def systemd_text(arguments: Sequence[str], folder: Path, program: str = "") -> s
             "",
             "[Service]",
             "Type=exec",
-            f"WorkingDirectory={_escaped(str(folder))}",
+            f"WorkingDirectory={systemd_escaped(str(folder))}",
             "# Keys, one NAME=value a line, mode 0600; not needed where the secrets file holds them.",
             "EnvironmentFile=-%h/.config/scalpcli/environment",
             f"ExecStart={program or executable()} record --quiet {words}".rstrip(),
@@ -155,11 +155,13 @@ def zone_name(zone: dt.tzinfo) -> str:
     return getattr(zone, "key", "") or str(zone)
 
 
-def _systemd_word(word: str) -> str:
-    word = _escaped(word)
+def systemd_word(word: str) -> str:
+    """A word of a unit's command line, quoted where it must be."""
+    word = systemd_escaped(word)
     return f'"{word}"' if any(char in word for char in " \t;'") else word
 
 
-def _escaped(text: str) -> str:
+def systemd_escaped(text: str) -> str:
+    """A text without anything that systemd would read as its own."""
     # Specifiers and variables of systemd begin with these.
     return text.replace("\\", "\\\\").replace("%", "%%").replace("$", "$$").replace('"', '\\"')

@@ -100,7 +100,8 @@ class HouseGroup(typer.core.TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> Any:
         """Parse, the command to run put in where none is named."""
-        if DEFAULT_COMMAND in self.commands and args and args[0] not in {*self.commands, *ctx.help_option_names}:
+        is_named = bool(args) and args[0] in {*self.commands, *ctx.help_option_names}
+        if DEFAULT_COMMAND in self.commands and not is_named and (args or not self.no_args_is_help):
             args = [DEFAULT_COMMAND, *args]
         return super().parse_args(ctx, args)
 

@@ -1,0 +1,115 @@
+"""What earlier processes of a run left, and whether this one may go on with it.
+
+Decides that a run goes on with the settings it began with, under its own order ids, and that one which ended stays
+ended.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scalpcli.core.engine import Setup
+from scalpcli.errors import ConfigError, DataError, UsageError
+from scalpcli.model.block import Block
+from scalpcli.runtime.guard_fence import read_fence
+from scalpcli.runtime.live_ports import Past
+from scalpcli.runtime.run_files import TAPE_FOLDER, read_run_facts
+from scalpcli.runtime.seal import recording_folder
+from scalpcli.runtime.segment_file import list_segments
+from scalpcli.runtime.segment_read import SegmentReader
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """An earlier process's part of a run.
+
+    Attributes:
+        facts: `live.json`; empty where the run begins now.
+        reader: Its rows; nothing where there are none.
+        symbols: Contracts it ordered, which must be streamed again.
+    """
+
+    facts: dict[str, Any]
+    reader: SegmentReader | None
+    symbols: frozenset[str] = frozenset()
+
+    def past(self, folder: Path, journal: bytes) -> Past:
+        """What the trader folds before it goes on.
+
+        Raises:
+            DataError: the guard's fence is there and cannot be read.
+        """
+        fence = read_fence(folder)
+        return Past(self._blocks(), journal, fence.at_ns if fence is not None else 0)
+
+    def _blocks(self) -> Iterator[Block]:
+        if self.reader is None:
+            return
+        for block in self.reader.blocks():
+            if isinstance(block, Block):
+                yield block
+
+
+def look_back(folder: Path, symbol: str, day: dt.date) -> Earlier:
+    """What is there of the day's run.
+
+    Raises:
+        UsageError: the run of the day has ended.
+        DataError: it cannot be read.
+    """
+    facts = read_run_facts(folder)
+    if facts.get("ended"):
+        raise UsageError(
+            "the run of this session has ended",
+            place=f"`{folder}`",
+            hint=f"look at it with `scalpcli report {folder}`, or begin another with `--no-resume`",
+        )
+    recording = recording_folder(folder / TAPE_FOLDER, symbol, day)
+    has_rows = recording.is_dir() and bool(list_segments(recording))
+    if not has_rows and _lines(folder):
+        raise DataError(
+            "the run has decisions and no rows that they were decided on",
+            place=f"`{recording}`",
+            hint="restore the run's folder from a copy, or begin another run with `--no-resume`",
+        )
+    return Earlier(facts, SegmentReader(recording) if has_rows else None, _ordered(folder))
+
+
+def check_same(earlier: Earlier, setup: Setup, folder: Path) -> None:
+    """Refuse to go on with other settings than those the run began with.
+
+    Raises:
+        ConfigError: a setting that can change a decision is another one.
+    """
+    digest = earlier.facts.get("config_digest")
+    if earlier.reader is None or digest in (None, setup.config_digest):
+        return
+    raise ConfigError(
+        "the settings are not those this run began with",
+        place=f"`{folder}`",
+        hint="give the same `-c`, `-p` and times, or begin another run with `--no-resume`",
+    )
+
+
+def _lines(folder: Path) -> list[bytes]:
+    try:
+        return (folder / "decisions.jsonl").read_bytes().splitlines()
+    except OSError:
+        return []
+
+
+def _ordered(folder: Path) -> frozenset[str]:
+    found = set()
+    for line in _lines(folder):
+        if b'"kind":"order"' in line:
+            try:
+                found.add(str(json.loads(line)["symbol"]))
+            except (ValueError, KeyError):
+                # The torn last line of a killed process: its order was not sent.
+                continue
+    return frozenset(found)
