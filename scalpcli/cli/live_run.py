@@ -315,6 +315,7 @@ def _facts(job: LiveJob, account: BrokerAccount | None, header: dict[str, Any]) 
         "kill_file": str(job.kill_file.absolute()),
         "feeds": header["feeds"],
         "until_ns": job.until_ns,
+        "finished_ns": 0,
         "command": job.command,
     }
 
@@ -416,7 +417,7 @@ def _close(session: Session, end: LiveEnd) -> Outcome:
     outcome = Outcome(folder, end, session.recorder.failure)
     is_over = bool(trader.finished_ns)
     if is_over:
-        session.facts.tell(ended={"ts_ns": trader.finished_ns, "reason": end.ended})
+        session.facts.tell(finished_ns=trader.finished_ns, ended={"ts_ns": trader.finished_ns, "reason": end.ended})
     else:
         session.facts.tell(left={"reason": end.ended})
     try:
