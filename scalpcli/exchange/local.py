@@ -86,7 +86,8 @@ class LocalExchange:
     ) -> None:
         self.rest_url = self.stream_url = ""
         self.market = ServedMarket(Tape.open(tape), speed=speed, seconds=seconds)
-        self.account = SimulatedAccount(self.market, account)
+        # With a script, a run can be repeated: its ids too.
+        self.account = SimulatedAccount(self.market, account, seed=faults.seed if faults else None)
         self.log = ServingLog(seconds, file=log_file, keep=keep_log)
         self._script = faults or FaultScript()
         self._stream_rules = StreamRules(plan, keys, auth_timeout_s, frame_messages, deflate)
