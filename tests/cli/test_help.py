@@ -16,7 +16,10 @@ from typer.testing import CliRunner
 import scalpcli
 from scalpcli.cli import app
 
-HEAVY = ("numba", "llvmlite", "polars", "numpy", "pandas", "alpaca", "httpx", "websockets", "pydantic", "rich.console")
+HEAVY = (
+    "numba", "llvmlite", "polars", "numpy", "pandas", "alpaca", "httpx", "websockets", "pydantic", "rich.console",
+    "textual",
+)  # fmt: skip
 """Modules that no help may load; each costs between 0.05 and 0.9 seconds."""
 ROOT = typer.main.get_command(app)
 SOURCE = Path(scalpcli.__file__).resolve().parents[1]
