@@ -24,7 +24,7 @@ KILL_LOOK_S: Final = 0.25
 _COMMIT_S: Final = 0.2
 _END_LOOK_S: Final = 0.5
 _LOOK_AGAIN_S: Final = 0.25
-"""Seconds until an order that the broker did not know is looked up once more."""
+"""Seconds until the broker is asked again for what it did not know, or was silent about while something is at stake."""
 _LOOK_S_MIN: Final = 0.1
 
 
@@ -108,8 +108,8 @@ class Chores:
 
     def _pause_s(self, reconciler: Reconciler) -> float:
         params, speed = self._parts.setup.params.live, self._parts.clock.speed
-        if self._has_missed():
-            return _LOOK_AGAIN_S
+        if self._has_missed() or (reconciler.silent and self._is_busy()):
+            return max(_LOOK_AGAIN_S, reconciler.wait_s)
         is_calm = self._permission.is_begun and not reconciler.differences and not self._is_busy()
         return (params.reconcile_s if is_calm else params.reconcile_busy_s) / speed
 

@@ -136,6 +136,13 @@ class TrackedOrder:
         self.is_ended, self.is_unknown, self.status = True, False, "rejected"
         return [Reply(ReplyKind.REJECTED, self.order_id, 0, reason=reason)]
 
+    def withdraw(self, reason: str) -> list[Reply]:
+        """It was taken back before it was sent."""
+        if self.is_ended:
+            return []
+        self.is_ended, self.is_unknown, self.status = True, False, "canceled"
+        return [Reply(ReplyKind.CANCELLED, self.order_id, 0, reason=reason)]
+
     def restore(self, reply: Reply) -> None:
         """Take in a reply that an earlier process told."""
         if reply.kind is ReplyKind.ACCEPTED:
@@ -199,14 +206,13 @@ class OrderTracker:
         self.orders: dict[str, TrackedOrder] = {}
         self.working: dict[str, TrackedOrder] = {}
         """Orders of which something may still be learned, in the order they were decided."""
-        self.changes = 0
-        """Grows with everything that is learned or done: two looks with the same number saw the same."""
+        self.moves = 0
+        """Grows with all that may have moved a position: two looks with the same number must see the same."""
 
     def add(self, order: ApprovedOrder, decided_ns: int) -> TrackedOrder:
         """Begin to follow an order."""
         tracked = TrackedOrder(order, decided_ns)
         self.orders[order.order_id] = self.working[order.order_id] = tracked
-        self.changes += 1
         return tracked
 
     def find(self, order_id: str, broker_id: str = "") -> TrackedOrder | None:
@@ -223,9 +229,17 @@ class OrderTracker:
             if each.order.side is OrderSide.SELL and each.order.instrument.symbol == symbol
         )
 
+    def net(self, symbol: str) -> int:
+        """Contracts of one symbol that our orders bought and did not sell, as far as was told."""
+        return sum(
+            each.told_quantity if each.order.side is OrderSide.BUY else -each.told_quantity
+            for each in self.orders.values()
+            if each.order.instrument.symbol == symbol
+        )
+
     def settle(self, tracked: TrackedOrder) -> None:
-        """Count a change of one order, and let it go once it has ended."""
-        self.changes += 1
+        """Count what was learned of an order, and let it go once it has ended."""
+        self.moves += tracked.sent_ns > 0
         if tracked.is_ended:
             self.working.pop(tracked.order_id, None)
 

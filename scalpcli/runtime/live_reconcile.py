@@ -76,6 +76,8 @@ class Reconciler:
         """Contracts of the account that are not ours."""
         self.silent = ""
         """Why the last look failed; empty where it did not."""
+        self.wait_s = 0.0
+        """Seconds the broker asked to wait."""
         self.is_refused = False
         """Whether the broker refuses our keys."""
         self._desk = desk
@@ -87,10 +89,12 @@ class Reconciler:
         self._tell = tell
         self._note = note
         self._alarm = alarm
-        self._seen: tuple[int, dict[str, tuple[int, int]]] = (-1, {})
+        self._seen: dict[str, tuple[int, tuple[int, int]]] = {}
+        """Symbol -> moves and difference of the last look."""
         self._stopped: dict[str, tuple[int, int]] = {}
         self._strangers: set[str] = set()
         self._is_first = True
+        self._unanswered = ""
         self._looking = asyncio.Lock()
 
     async def look(self) -> None:
@@ -99,19 +103,29 @@ class Reconciler:
             await self._look()
 
     async def _look(self) -> None:
-        changes, is_quiet = self._tracker.changes, self._sender.is_idle
+        self._unanswered = ""
+        moves = self._tracker.moves
+        is_quiet = not self._sender.in_flight
         try:
             orders = await self._desk.open_orders()
-            await self._look_at_orders(orders, is_quiet=is_quiet)
-            is_same = is_quiet and self._tracker.changes == changes and self._sender.is_idle
-            if is_same:
+            await self._look_at_orders(orders)
+            if self._is_still(moves, is_quiet=is_quiet):
                 await self._cancel_strangers(orders)
             positions = await self._desk.positions()
-            self.silent, self.is_refused = "", False
-            if is_same and self._tracker.changes == changes and self._sender.is_idle:
+            self.silent, self.wait_s, self.is_refused = self._unanswered, 0.0, False
+            if self._is_still(moves, is_quiet=is_quiet):
                 await self._compare(positions)
         except BrokerSilent as silent:
             self._note_silence(silent)
+
+    def _is_still(self, moves: int, *, is_quiet: bool) -> bool:
+        """Whether nothing of ours was on its way since the look began."""
+        return is_quiet and not self._sender.in_flight and self._tracker.moves == moves
+
+    def saw_position(self, symbol: str, broker: int) -> None:
+        """Take in what the broker said of one symbol when a sell was about to be sent: a look of its own."""
+        held = self._engine.held().get(symbol, 0)
+        self._seen[symbol] = (self._tracker.moves, (held, broker - self.foreign.get(symbol, 0)))
 
     async def look_at_account(self) -> str:
         """Why the account may not trade; empty where it may."""
@@ -146,22 +160,29 @@ class Reconciler:
 
     # --- orders ------------------------------------------------------------------------------------------
 
-    async def _look_at_orders(self, listed: list[BrokerOrder], *, is_quiet: bool) -> None:
+    async def _look_at_orders(self, listed: list[BrokerOrder]) -> None:
         by_id = {order.order_id: order for order in listed if order.order_id}
         for tracked in list(self._tracker.working.values()):
             if not tracked.sent_ns:
                 continue
-            found = by_id.get(tracked.order_id) or await self._desk.order(tracked.order_id)
-            replies = tracked.take_order(found) if found is not None else self._miss(tracked, is_quiet=is_quiet)
+            try:
+                found = by_id.get(tracked.order_id) or await self._desk.order(tracked.order_id)
+            except BrokerSilent as silent:
+                if silent.is_refused:
+                    raise
+                # The others, and what is held, may be told all the same.
+                self._unanswered = silent.reason
+                continue
+            replies = tracked.take_order(found) if found is not None else self._miss(tracked)
             if replies:
                 self._tracker.settle(tracked)
                 self._tell(replies)
             if tracked.is_cancelling and not tracked.is_ended and self._sender.is_idle:
                 self._sender.cancel(tracked)
 
-    def _miss(self, tracked: TrackedOrder, *, is_quiet: bool) -> list[Reply]:
+    def _miss(self, tracked: TrackedOrder) -> list[Reply]:
         """The broker knows no such order: it never arrived, where it says so again a little later."""
-        if not is_quiet or not self._sender.is_idle:
+        if self._sender.in_flight:
             return []
         tracked.missed += 1
         if tracked.is_accepted:
@@ -198,17 +219,15 @@ class Reconciler:
         for symbol in self._stopped.keys() - found.keys():
             held, broker = self._stopped.pop(symbol)
             self._write(symbol, held, broker, "clear", 0, "the difference is gone")
-        seen_at, seen = self._seen
-        standing = {
-            symbol: pair
-            for symbol, pair in found.items()
-            if seen_at == self._tracker.changes and seen.get(symbol) == pair
-        }
-        self._seen = (self._tracker.changes, dict(found))
+        for symbol in {*told, *self._engine.held()}:
+            self._sender.note_position(symbol, told.get(symbol, 0))
+        now = {symbol: (self._tracker.moves, pair) for symbol, pair in found.items()}
+        standing = {symbol: pair for symbol, pair in found.items() if self._seen.get(symbol) == now[symbol]}
+        self._seen = now
         for symbol, (held, broker) in standing.items():
             if self._stopped.get(symbol) != (held, broker):
                 await self._settle(symbol, held, broker)
-        if not found:
+        if not found and not self._unanswered:
             self.reconciled_ns = self.compared_ns
 
     def _difference(self, told: dict[str, int]) -> dict[str, tuple[int, int]]:
@@ -228,9 +247,9 @@ class Reconciler:
             return
         if await self._look_at_ended(symbol):
             return
-        changes = self._tracker.changes
+        moves = self._tracker.moves
         price_e4 = await self._price_e4(symbol, broker - held)
-        if self._tracker.changes != changes or self._engine.held().get(symbol, 0) != held:
+        if self._tracker.moves != moves or self._engine.held().get(symbol, 0) != held:
             return
         if 0 <= broker < held:
             self._write(symbol, held, broker, "adopt", price_e4, "the broker holds fewer than we believed")
@@ -258,11 +277,12 @@ class Reconciler:
         return is_news
 
     async def _price_e4(self, symbol: str, more: int) -> int:
-        """Mean price of the latest executions that are none of our orders' and explain `more` contracts; 0 = none."""
-        try:
-            fills = await self._desk.fills(self._engine.setup.session.open_ns)
-        except BrokerSilent:
-            return 0
+        """Mean price of the latest executions that are none of our orders' and explain `more` contracts; 0 = none.
+
+        Raises:
+            BrokerSilent: no answer; the difference is looked at again.
+        """
+        fills = await self._desk.fills(self._engine.setup.session.open_ns)
         side = "buy" if more > 0 else "sell"
         others = [fill for fill in fills if fill.symbol == symbol and fill.side == side and self._is_others(fill)]
         missing, sum_e4 = abs(more), 0
@@ -288,4 +308,5 @@ class Reconciler:
     def _note_silence(self, silent: BrokerSilent) -> None:
         if silent.is_refused and not self.is_refused:
             self._alarm(f"the broker refuses our keys ({silent.reason}): no entries, exits are tried on")
-        self.silent, self.is_refused = silent.reason, self.is_refused or silent.is_refused
+        self.silent, self.wait_s = silent.reason, silent.wait_s
+        self.is_refused = self.is_refused or silent.is_refused

@@ -23,6 +23,7 @@ from scalpcli.runtime.live_orders import OrderTracker, TrackedOrder
 from scalpcli.units import NS_PER_MS
 
 NOBODY_TRADED: Final = "decided while nobody traded"
+_ASK_AGAIN_S: Final = 0.2
 Tell = Callable[[list[Reply]], None]
 
 
@@ -37,6 +38,8 @@ class Sender:
         tell: Takes replies, which become rows.
         alarm: Takes words for people about what must not happen.
         look_soon: Asks for a comparison with the broker.
+        saw_position: Told what the broker holds of a symbol whenever it was asked.
+        is_resumed: Whether an earlier process, or the guard, may have traded before.
     """
 
     def __init__(
@@ -49,9 +52,11 @@ class Sender:
         tell: Tell,
         alarm: Callable[[str], None],
         look_soon: Callable[[], None],
+        saw_position: Callable[[str, int], None],
+        is_resumed: bool,
     ) -> None:
         self.in_flight = 0
-        """Requests that move money and whose answer is not there yet."""
+        """Orders whose answer is not there yet."""
         self._desk = desk
         self._tracker = tracker
         self._params = params
@@ -59,6 +64,10 @@ class Sender:
         self._tell = tell
         self._alarm = alarm
         self._look_soon = look_soon
+        self._saw_position = saw_position
+        self._is_resumed = is_resumed
+        self._others: dict[str, int] = {}
+        """Contracts the broker held beyond what our orders say, when it was asked last."""
         self._queues: dict[str, deque[tuple[Command, int]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -102,21 +111,19 @@ class Sender:
         queue = self._queues[key]
         while queue:
             command, decided_ns = queue.popleft()
-            self.in_flight += 1
-            self._tracker.changes += 1
             try:
                 await self._do(command, decided_ns)
             except Exception as error:  # noqa: BLE001 - a fault of ours must not stop what follows, an exit perhaps
                 self._alarm(f"sending failed: {type(error).__name__}: {error}; looked up now")
                 self._look_soon()
-            finally:
-                self.in_flight -= 1
-                self._tracker.changes += 1
         del self._queues[key]
 
     async def _do(self, command: Command, decided_ns: int) -> None:
         if isinstance(command, ApprovedOrder):
             tracked = self._tracker.orders[command.order_id]
+            if CancelRequest(command.order_id) in {waiting for waiting, _ in self._queues[str(command.signal)]}:
+                self._settle(tracked, tracked.withdraw("taken back before it was sent"))
+                return
             replies = await self._submit(tracked, decided_ns)
             self._settle(tracked, replies)
         elif isinstance(command, CancelRequest):
@@ -147,21 +154,43 @@ class Sender:
                 self._look_soon()
                 return tracked.reject(short)
         tracked.sent_ns = self._clock.now_ns()
-        return tracked.take_answer(await self._ask(self._desk.submit(order)))
+        self.in_flight += 1
+        self._tracker.moves += 1
+        try:
+            return tracked.take_answer(await self._ask(self._desk.submit(order)))
+        finally:
+            self.in_flight -= 1
 
     async def _missing(self, order: ApprovedOrder) -> str:
         """Why a sell may not be sent: the broker holds fewer contracts than it and our other sells would sell."""
         symbol = order.instrument.symbol
         others = self._tracker.is_held_back(symbol) - order.quantity
-        try:
-            held = await self._desk.position(symbol)
-        except BrokerSilent as silent:
-            # Unknown is not flat, and we must get out: every sell closes, the broker refuses one that would open.
-            self._alarm(f"{symbol} is sold though the broker does not say what is held ({silent.reason})")
-            return ""
+        while True:
+            try:
+                held = await self._desk.position(symbol)
+                break
+            except BrokerSilent as silent:
+                known = self._known(symbol)
+                if known is not None and known - others >= order.quantity:
+                    # Unknown is not flat, and we must get out of what we bought ourselves.
+                    self._alarm(f"{symbol} is sold though the broker does not say what is held ({silent.reason})")
+                    return ""
+                # An earlier process bought it, or it is gone: the guard may have sold it meanwhile.
+                await asyncio.sleep(max(_ASK_AGAIN_S, silent.wait_s))
+        self.note_position(symbol, held)
         if held - others >= order.quantity:
             return ""
+        self._saw_position(symbol, held)
         return f"the broker holds {held}" + (f", of which other orders sell {others}" if others else "")
+
+    def note_position(self, symbol: str, held: int) -> None:
+        """Remember what the broker holds of a symbol."""
+        self._others[symbol] = held - self._tracker.net(symbol)
+
+    def _known(self, symbol: str) -> int | None:
+        """Contracts of a symbol held by the broker's last word and what our orders did since; none = not known."""
+        others = self._others.get(symbol, None if self._is_resumed else 0)
+        return None if others is None else self._tracker.net(symbol) + others
 
     async def _cancel(self, tracked: TrackedOrder) -> list[Reply]:
         if not tracked.broker_id:

@@ -21,6 +21,7 @@ from scalpcli.model.broker import BrokerUpdate
 from scalpcli.model.note import BROKER, OPERATOR
 from scalpcli.model.order import Reply
 from scalpcli.runtime.live_chores import CLOSE, UNTIL, Chores
+from scalpcli.runtime.live_ending import Ending
 from scalpcli.runtime.live_engine import LiveEngine, decision_of
 from scalpcli.runtime.live_news import News
 from scalpcli.runtime.live_orders import OrderTracker, is_entry, reply_body
@@ -36,9 +37,7 @@ from scalpcli.runtime.recorder_figures import LoopWatch
 
 FAILED: Final = "failed"
 LEFT: Final = "left"
-_FLAT_LOOK_S: Final = 0.02
-_ANSWER_S_MAX: Final = 10.0
-"""Seconds an end waits for answers to what was sent."""
+_CLOCK_LOOK_S: Final = 0.02
 
 
 class Trader:
@@ -78,11 +77,11 @@ class Trader:
         self._look_event = asyncio.Event()
         self._ended = asyncio.Event()
         self._reason = ""
-        self._is_left = False
         self._fault: BaseException | None = None
         self._closing: asyncio.Task[None] | None = None
         if parts.desk is not None:
             self._connect()
+        self.ending = Ending(parts, self.live, self.tracker, self.sender, self.reconciler)
         parts.keeper.listen(self._blocks.append)
 
     def _connect(self) -> None:
@@ -96,6 +95,8 @@ class Trader:
             tell=self._tell,
             alarm=self.news.alarm,
             look_soon=self._look_event.set,
+            saw_position=self._saw_position,
+            is_resumed=bool(parts.past.journal),
         )
         self.reconciler = Reconciler(
             parts.desk,
@@ -163,7 +164,7 @@ class Trader:
     def abandon(self) -> None:
         """Leave at once, whatever is held and on its way: whoever goes on looks it up."""
         self._reason = self._reason or LEFT
-        self._is_left = True
+        self.ending.is_left = True
         self._ended.set()
 
     async def reconcile(self) -> dict[str, Any]:
@@ -194,7 +195,7 @@ class Trader:
         self._outlet.written = resumed.written
         # Where the clock was set back meanwhile: what was decided must stay before what comes.
         while self.parts.maker.stamp() <= self.live.known_ns:  # noqa: ASYNC110 - only time ends it
-            await asyncio.sleep(_FLAT_LOOK_S)
+            await asyncio.sleep(_CLOCK_LOOK_S)
         self._take_up(resumed)
         chores = Chores(
             self.parts,
@@ -203,7 +204,7 @@ class Trader:
             self._outlet,
             self.reconciler,
             look_event=self._look_event,
-            is_busy=lambda: self._is_busy,
+            is_busy=lambda: self.ending.is_busy,
             has_missed=lambda: any(tracked.missed for tracked in self.tracker.working.values()),
             command=self.command,
             end=self.end,
@@ -321,6 +322,10 @@ class Trader:
         else:
             self._pump()
 
+    def _saw_position(self, symbol: str, broker: int) -> None:
+        if self.reconciler is not None:
+            self.reconciler.saw_position(symbol, broker)
+
     def _send(self, command: Command, decided_ns: int) -> None:
         assert self.sender is not None
         self.sender.send(command, decided_ns)
@@ -351,26 +356,19 @@ class Trader:
 
     # --- the end ---------------------------------------------------------------------------------------------
 
-    @property
-    def _is_busy(self) -> bool:
-        return bool(self.live.scalps) or bool(self.tracker.working)
-
     async def _close_out(self, *, flatten: bool) -> None:
-        clock = self.parts.clock
         self.permission.pause(f"the run ends ({self._reason})")
-        if flatten and (self.live.scalps or self.tracker.working):
+        if flatten and self.ending.is_busy:
             self._note(OPERATOR, {"command": "flatten", "by": f"the end of the run ({self._reason})"})
+            await self.ending.until_flat()
         else:
             self._pump()
-        until_ns = clock.now_ns() + int(self.parts.limits.flat_s_max * 1e9)
-        while flatten and self._is_busy and clock.now_ns() < until_ns:  # noqa: ASYNC110 - many things end it
-            await asyncio.sleep(_FLAT_LOOK_S)
+        await self.ending.until_agreed()
         self._ended.set()
 
     async def _finish(self) -> LiveEnd:
-        is_session_over = self._reason in (UNTIL, CLOSE) and self._fault is None and not self._is_left
-        if self.sender is not None:
-            await self._let_answers_come(self.sender)
+        is_session_over = self._reason in (UNTIL, CLOSE) and self._fault is None and not self.ending.is_left
+        await self.ending.until_answered()
         self._waker.cancel()
         try:
             if self._fault is None:
@@ -388,10 +386,3 @@ class Trader:
         held = self.live.held()
         failure = self._fault.found if isinstance(self._fault, ScalpcliError) else ""
         return LiveEnd(self._reason, not held, held, self.news.protection, failure)
-
-    async def _let_answers_come(self, sender: Sender) -> None:
-        clock = self.parts.clock
-        until_ns = clock.now_ns() + int(_ANSWER_S_MAX * 1e9)
-        while not sender.is_idle and not self._is_left and clock.now_ns() < until_ns:  # noqa: ASYNC110 - it happens once
-            await asyncio.sleep(_FLAT_LOOK_S)
-        await sender.close()
