@@ -43,6 +43,8 @@ def contradictions(params: Params) -> Iterator[Contradiction]:
         yield from _inside(params, "selection.preferred_dte", "selection.min_dte", "selection.max_dte")
     if params.risk.messages_per_minute_max > 0:
         yield from _ordered(params, "risk.messages_reserved", "risk.messages_per_minute_max", 1)
+    if params.exits.protective_stop_pct > 0:
+        yield from _ordered(params, "scalp.stop_loss_pct", "exits.protective_stop_pct", 1)
     yield from _windows(params)
     yield from _fee_day(params)
 

@@ -61,6 +61,11 @@ class Discrepancies:
         self._stops.set(OVERSOLD, symbol, float(unheld), 0.0, symbol)
         self.alarm(f"{sent.order.order_id} sold more than was held", symbol, float(unheld), 0.0, t_ns)
 
+    def on_stop_gone(self, sent: SentOrder, reply: Reply, t_ns: int) -> None:
+        """The protective stop ended without selling and without our wish: nothing protects what is held but we."""
+        text = f"no stop rests at the broker any more: {reply.kind}"
+        self.alarm(text, sent.order.order_id, float(sent.scalp.held), 0.0, t_ns)
+
     # --- positions ---------------------------------------------------------------------------------------
 
     def held(self, symbol: str) -> int:

@@ -21,10 +21,10 @@ from scalpcli.core.layout import NEVER_NS
 from scalpcli.core.order_flow import Command, OrderFlow, SentOrder
 from scalpcli.core.position import Scalp
 from scalpcli.core.protections import Protections
-from scalpcli.core.risk import Ledger, entry_limit_e4, exit_limit_e4
+from scalpcli.core.risk import Ledger, entry_limit_e4, exit_limit_e4, protective_stop_e4
 from scalpcli.core.scalp_books import ScalpBooks
 from scalpcli.core.signals import Emit, ScalpSignal
-from scalpcli.core.stops import REJECTS, UNKNOWN_ORDER
+from scalpcli.core.stops import UNKNOWN_ORDER
 from scalpcli.core.view import MarketView
 from scalpcli.core.waiting import Watch, wake_ns, watches
 from scalpcli.model.order import TERMINAL_REPLIES, Leg, OrderKind, OrderSide, Reply, ReplyKind
@@ -95,7 +95,7 @@ class AutoExecutor:
 
     def _send_entry(self, scalp: Scalp, reason: str, t_ns: int) -> None:
         scalp.entry_tries += 1
-        limit_e4 = entry_limit_e4(scalp.instrument, scalp.signal.entry_price_target_e4, scalp.entry_tries, self._params)
+        limit_e4 = entry_limit_e4(scalp.signal.selection, scalp.entry_tries, self._params)
         limit_e4 = self.protections.collared_e4(scalp.instrument, limit_e4)
         fault = "no quote that its price could be held against"
         if limit_e4 > 0:
@@ -105,6 +105,8 @@ class AutoExecutor:
             self.books.claim(limit_e4, scalp.missing)
         elif scalp.held == 0:
             self.books.give_up(scalp, fault, t_ns)
+        else:
+            self._rest_stop(scalp, t_ns)
 
     # --- what the broker says ------------------------------------------------------------------------
 
@@ -180,6 +182,14 @@ class AutoExecutor:
         else:
             # The quote that stands when the position opens counts: no further one may come for a while.
             self.on_quote(scalp.instrument.instrument_id, t_ns)
+            self._rest_stop(scalp, t_ns)
+
+    def _rest_stop(self, scalp: Scalp, t_ns: int) -> None:
+        """Let a stop rest at the broker once nothing more is bought, where it is wished for."""
+        stop_pct = self._params.exits.protective_stop_pct
+        if stop_pct > 0.0 and scalp.held > 0 and scalp.working is None and not scalp.is_leaving:
+            stop_e4 = protective_stop_e4(scalp.average_e4, scalp.instrument, stop_pct)
+            self.flow.send(scalp, Leg.PROTECT, scalp.held, stop_e4, "protect", t_ns, OrderKind.STOP)
 
     def _on_sold(self, sent: SentOrder, reply: Reply, t_ns: int) -> None:
         scalp = sent.scalp
@@ -205,24 +215,19 @@ class AutoExecutor:
         self.books.release(sent, sent.remaining)
         self.flow.end(sent)
         if reply.kind is ReplyKind.REJECTED:
-            self._count_reject()
+            self.protections.count_reject()
         if sent.order.leg is Leg.ENTRY:
             self._after_entry(scalp, reply, t_ns)
-        elif reply.kind is ReplyKind.CANCELLED or scalp.held == 0:
-            if scalp.is_leaving:
-                self.go_on_leaving(scalp, t_ns)
-        elif sent.order.leg is Leg.EXIT:
+        elif not scalp.is_leaving:
+            if t_ns < self._exits.close_ns:
+                self.discrepancies.on_stop_gone(sent, reply, t_ns)
+        elif reply.kind is ReplyKind.CANCELLED or scalp.held == 0 or sent.order.leg is Leg.PROTECT:
+            self.go_on_leaving(scalp, t_ns)
+        else:
             scalp.is_market_refused |= sent.order.kind is OrderKind.MARKET
             # Asked again after a while, not at once: what refused it a moment ago would refuse it now.
             # After the close every order is refused.
             scalp.retry_ns = t_ns + self._reprice_ns if t_ns < self._exits.close_ns else NEVER_NS
-
-    def _count_reject(self) -> None:
-        """Orders refused in a row end entries: what refuses three will refuse the fourth."""
-        self._tally.rejects_in_a_row += 1
-        limit = self._params.risk.rejects_in_a_row_max
-        if 0 < limit <= self._tally.rejects_in_a_row:
-            self._tally.stops.set(REJECTS, "", float(self._tally.rejects_in_a_row), float(limit), "orders in a row")
 
     def _after_entry(self, scalp: Scalp, reply: Reply, t_ns: int) -> None:
         if scalp.called_off is None and t_ns >= self._exits.flatten_ns:
@@ -235,6 +240,8 @@ class AutoExecutor:
             self._send_entry(scalp, "reprice" if scalp.bought == 0 else "remainder", t_ns)
         elif scalp.held == 0:
             self.books.give_up(scalp, _why_unfilled(scalp, reply), t_ns)
+        else:
+            self._rest_stop(scalp, t_ns)
 
     # --- exits -----------------------------------------------------------------------------------------
 

@@ -15,9 +15,10 @@ from typing import Final
 from scalpcli.core.layout import NEVER_NS, NO_TIME_NS, OPTION_QUOTES
 from scalpcli.core.stops import Stops
 from scalpcli.core.view import MarketView
-from scalpcli.model.params import Blackout, Params, RiskParams
+from scalpcli.model.params import Blackout, Params
 from scalpcli.model.row import UNDERLYING_ID
 from scalpcli.model.session import Session
+from scalpcli.model.trade_params import RiskParams
 from scalpcli.units import NS_PER_MS, NS_PER_S, e4_to_usd, min_to_ns, ms_to_ns, s_to_ns
 
 _MINUTE_NS: Final = 60 * NS_PER_S

@@ -14,7 +14,7 @@ from scalpcli.core.order_flow import OrderFlow
 from scalpcli.core.position import Scalp
 from scalpcli.core.risk import Ledger
 from scalpcli.core.signals import Emit
-from scalpcli.core.stops import DAILY_LOSS
+from scalpcli.core.stops import DAILY_LOSS, REJECTS
 from scalpcli.core.view import MarketView
 from scalpcli.model.fees import SELL
 from scalpcli.model.instrument import STANDARD_MULTIPLIER, Instrument, round_to_tick
@@ -78,6 +78,15 @@ class Protections:
         body = {"text": "the day's loss is reached", "about": DAILY_LOSS, "value": found, "limit": limit}
         self._emit(t_ns, "alarm", body)
         return True
+
+    # --- refusals of the broker ----------------------------------------------------------------------------
+
+    def count_reject(self) -> None:
+        """Count an order that the broker refused; several in a row end entries: the next would be refused too."""
+        self._tally.rejects_in_a_row += 1
+        found, limit = self._tally.rejects_in_a_row, self._risk.rejects_in_a_row_max
+        if 0 < limit <= found:
+            self._tally.stops.set(REJECTS, "", float(found), float(limit), "orders in a row")
 
     # --- entry orders --------------------------------------------------------------------------------------
 

@@ -12,10 +12,12 @@ from typing import Final
 
 from scalpcli.core.gates import Refused
 from scalpcli.core.option_selection import Selection
+from scalpcli.core.view import Quote
 from scalpcli.model.fees import BUY, SELL, DayFees, FeeFill, FeeSchedule
 from scalpcli.model.instrument import STANDARD_MULTIPLIER, Instrument, round_to_tick, tick_e4
 from scalpcli.model.order import Leg, OrderKind, OrderSide
-from scalpcli.model.params import Params, RiskParams
+from scalpcli.model.params import Params
+from scalpcli.model.trade_params import RiskParams
 from scalpcli.units import e4_to_usd, usd_to_e4
 
 _SEAL = object()
@@ -116,7 +118,7 @@ def size_entry(selection: Selection, params: Params, ledger: Ledger) -> Sized | 
     fees_e4 = ledger.schedule.estimate_e4(1, ask_e4)
     cost_e4 = STANDARD_MULTIPLIER * ask_e4 + fees_e4
     # What the dearest try may pay: hard limits of money hold for that, not for the ask.
-    last_limit_e4 = entry_limit_e4(selection.instrument, ask_e4, risk.entry_reprices_max + 1, params)
+    last_limit_e4 = entry_limit_e4(selection, risk.entry_reprices_max + 1, params)
     dearest_e4 = STANDARD_MULTIPLIER * max(ask_e4, last_limit_e4)
     budget_e4 = scalp.scalp_position_size_pct * ledger.equity_e4 / 100.0
     caps = {
@@ -136,24 +138,45 @@ def size_entry(selection: Selection, params: Params, ledger: Ledger) -> Sized | 
     return Sized(caps[capped_by], capped_by)
 
 
-def entry_limit_e4(instrument: Instrument, decided_ask_e4: int, attempt: int, params: Params) -> int:
-    """Limit of an entry: the budget above the ask that was decided on is walked in equal steps, one a try.
+def entry_limit_e4(selection: Selection, attempt: int, params: Params) -> int:
+    """Limit of an entry, one step a try.
+
+    Marketable: the budget above the ask that was decided on is walked in equal steps. Worked: the way from the mid
+    to the ask is, both as they were decided on; the last of several tries stands at the ask.
 
     Args:
-        instrument: For its tick grid.
-        decided_ask_e4: Ask at the signal.
+        selection: Contract and quote that were decided on.
         attempt: 1-based.
-        params: Slippage budget, tries and the price cap.
+        params: Style, slippage budget, tries and the price cap.
     """
-    risk = params.risk
-    share = attempt / (risk.entry_reprices_max + 1)
-    budget_e4 = math.floor(decided_ask_e4 * (1.0 + risk.slippage_budget_pct * share / 100.0))
-    limit_e4 = max(
-        round_to_tick(instrument.tick_rule, budget_e4, up=False),
-        round_to_tick(instrument.tick_rule, decided_ask_e4, up=True),
-    )
+    risk, instrument, quote = params.risk, selection.instrument, selection.quote
+    if risk.entry_style == "worked":
+        limit_e4 = _worked_limit_e4(instrument, quote, attempt, risk)
+    else:
+        share = attempt / (risk.entry_reprices_max + 1)
+        budget_e4 = math.floor(quote.ask_e4 * (1.0 + risk.slippage_budget_pct * share / 100.0))
+        limit_e4 = max(
+            round_to_tick(instrument.tick_rule, budget_e4, up=False),
+            round_to_tick(instrument.tick_rule, quote.ask_e4, up=True),
+        )
     cap_e4 = round_to_tick(instrument.tick_rule, usd_to_e4(params.scalp.max_contract_price), up=False)
     return min(limit_e4, cap_e4)
+
+
+def _worked_limit_e4(instrument: Instrument, quote: Quote, attempt: int, risk: RiskParams) -> int:
+    if attempt > risk.entry_reprices_max > 0:
+        return round_to_tick(instrument.tick_rule, quote.ask_e4, up=True)
+    middle_e4 = (quote.bid_e4 + quote.ask_e4) / 2.0
+    share = (attempt - 1) / max(1, risk.entry_reprices_max)
+    limit_e4 = math.floor(middle_e4 + (quote.ask_e4 - middle_e4) * share)
+    # Down to the grid: a passive price that is rounded up is none any more.
+    return max(round_to_tick(instrument.tick_rule, limit_e4, up=False), tick_e4(instrument.tick_rule, 0))
+
+
+def protective_stop_e4(scalp_average_e4: float, instrument: Instrument, stop_pct: float) -> int:
+    """Stop price of a protective stop: so many percent below the premium paid, down to the grid, one tick at least."""
+    stop_e4 = math.floor(scalp_average_e4 * (1.0 - stop_pct / 100.0))
+    return max(round_to_tick(instrument.tick_rule, stop_e4, up=False), tick_e4(instrument.tick_rule, 0))
 
 
 def exit_limit_e4(instrument: Instrument, bid_e4: int, attempt: int, risk: RiskParams) -> int:

@@ -18,9 +18,10 @@ from scalpcli.core.market_state import Kernel
 from scalpcli.core.triggers import momentum_holds
 from scalpcli.errors import UsageError
 from scalpcli.model.instrument import Instrument
-from scalpcli.model.params import ExitParams, Params, ScalpConfig
+from scalpcli.model.params import Params, ScalpConfig
 from scalpcli.model.row import LAST, STOCK_TRADE
 from scalpcli.model.session import Session
+from scalpcli.model.trade_params import ExitParams
 from scalpcli.units import NS_PER_S, e4_to_usd
 
 Direction = Literal["up", "down", "flat", "unknown"]

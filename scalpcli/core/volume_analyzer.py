@@ -27,9 +27,10 @@ from scalpcli.core.market_state import Kernel
 from scalpcli.core.volume import count_bits
 from scalpcli.errors import UsageError
 from scalpcli.model.instrument import Instrument
-from scalpcli.model.params import ExitParams, Params, ScalpConfig
+from scalpcli.model.params import Params, ScalpConfig
 from scalpcli.model.row import LAST, MULTI_LEG, OPTION_QUOTE, OPTION_TRADE, VOLUME
 from scalpcli.model.session import Session
+from scalpcli.model.trade_params import ExitParams
 from scalpcli.units import e4_to_usd, min_to_ns
 
 CONTRACTS_MAX: Final = 4096

@@ -17,7 +17,9 @@ When a simulated order fills is decided here, and nowhere else. Its assumptions:
 7. A limit off the tick grid, a contract past its expiry or a closed session is rejected at arrival.
 8. A cancel takes back what is unfilled when it arrives. A cancel of an ended order says nothing more.
 9. What works at the close of the session expires then.
-10. Fees are the ledger's; exercise and assignment do not exist, expiry settles at intrinsic value.
+10. A market order takes what is shown at any price. A stop order wakes up on a bid at or below its stop price, of
+   a quote that may fill, and is a market order from then on.
+11. Fees are the ledger's; exercise and assignment do not exist, expiry settles at intrinsic value.
 """
 
 from __future__ import annotations
@@ -34,10 +36,10 @@ from scalpcli.core.executor import Command
 from scalpcli.core.layout import NEVER_NS
 from scalpcli.core.risk import ApprovedOrder
 from scalpcli.core.view import MarketView, Quote
-from scalpcli.model.order import CancelRequest, DoNotExercise, Reply, ReplyKind
-from scalpcli.model.params import SimulatedBrokerParams
+from scalpcli.model.order import CancelRequest, DoNotExercise, OrderKind, Reply, ReplyKind
 from scalpcli.model.row import UNDERLYING_ID
 from scalpcli.model.session import Session
+from scalpcli.model.trade_params import SimulatedBrokerParams
 from scalpcli.runtime.fill_rules import ShownSizes, can_fill, refusal
 from scalpcli.units import ms_to_ns
 
@@ -74,6 +76,8 @@ class _Working:
     order: ApprovedOrder
     report_ns: int
     remaining: int
+    is_awake: bool
+    """Whether it may trade: a stop sleeps until its price is met."""
 
 
 @dataclass(order=True, slots=True)
@@ -113,7 +117,7 @@ class SimulatedBroker:
     def send(self, command: Command, t_ns: int) -> None:
         """Take an order or a cancel on its way to the market."""
         if isinstance(command, DoNotExercise):
-            # Exercise does not exist here (10).
+            # Exercise does not exist here (11).
             return
         order_ns, report_ns = self._latencies.next()
         if isinstance(command, CancelRequest):
@@ -172,12 +176,12 @@ class SimulatedBroker:
             self._now_ns,
             expiry=instrument.expiry,
             tick_rule=instrument.tick_rule,
-            limit_e4=order.limit_e4,
+            limit_e4=order.limit_e4 or order.stop_e4,
         )
         if reason:
             self._report(report_ns, Reply(ReplyKind.REJECTED, order.order_id, self._now_ns, reason=reason))
             return
-        working = _Working(order, report_ns, order.quantity)
+        working = _Working(order, report_ns, order.quantity, order.kind is not OrderKind.STOP)
         self._working[order.order_id] = working
         self._report(report_ns, Reply(ReplyKind.ACCEPTED, order.order_id, self._now_ns))
         self._match(working)
@@ -200,6 +204,9 @@ class SimulatedBroker:
         order = working.order
         quote = self._view.quote(order.instrument.instrument_id)
         if not self._can_fill(order.instrument.instrument_id, quote):
+            return
+        working.is_awake = working.is_awake or 0 < quote.bid_e4 <= order.stop_e4
+        if not working.is_awake:
             return
         quantity, price_e4 = self._shown.take(
             order.instrument.instrument_id, order.side, order.limit_e4, working.remaining, quote

@@ -21,16 +21,14 @@ from scalpcli.core.market_state import Kernel, MarketState
 from scalpcli.model.fees import schedule_for
 from scalpcli.model.params import (
     Blackout,
-    ExitParams,
     GateParams,
     Params,
     ReplayParams,
-    RiskParams,
     ScalpConfig,
     SelectionParams,
-    SimulatedBrokerParams,
 )
 from scalpcli.model.row import RowBatch
+from scalpcli.model.trade_params import ExitParams, RiskParams, SimulatedBrokerParams
 from scalpcli.runtime.compiler import load_kernel
 from scalpcli.runtime.journal import SessionJournal
 from scalpcli.runtime.runner import Runner
