@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from scalpcli.cli.options import ConfigFiles, Format, FormatOption, Json, Overrides, Quiet, Verbose, chosen_format
 from scalpcli.errors import CheckFailed, DataError, UsageError
+
+if TYPE_CHECKING:
+    from scalpcli.exchange.market import ServedMarket
+    from scalpcli.report.section import Section
 
 EXAMPLE = "scalpcli rehearse examples/tapes/TSLA/2026-11-20 -c config.toml -p scalp.enabled=true --speed 60"
 STREAMS: Final = 2
@@ -65,7 +70,8 @@ def rehearse(
     of it, proves that every decision comes out of the recorded tape again, and holds the result against the simulated
     broker's. Ctrl-C ends `live` in order, then tells the same; a third one ends it at once.
 
-    Latencies shrink with the market's seconds: at --speed 60 an answer after 5 ms is one after 300 ms of the market.
+    Latencies and time-outs are the market's: at --speed 60 what takes 5 ms here takes 300 ms there. A machine that is
+    slow at a high speed is late; --speed 1 tells latencies as they are.
 
     Leaves with the exit code of `live` where that is not 0, else with 5 when a decision does not come out again.
     """
@@ -87,11 +93,11 @@ def rehearse(
     load_kernel(lambda text: say(text, quiet=quiet))
     folder = _folder(out, tape)
     words = ["--shadow"] if shadow else []
-    words += ["--until", until] if until else []
     words += [word for file in config or () for word in ("-c", file)]
     words += [word for each in param or () for word in ("-p", each)]
     with exchange_thread(tape, keep_log=False, **settings) as thread:
         say(f"a local exchange plays {tape} at {thread.exchange.rest_url}, speed {speed}", quiet=quiet)
+        words += _until(until, thread.exchange.market)
         code = _trade(folder, thread.exchange.rest_url, words, quiet=quiet)
     run = _run_below(folder / RUNS_FOLDER)
     if run is not None:
@@ -115,6 +121,16 @@ def _folder(out: Path | None, tape: Path) -> Path:
         raise UsageError(f"`{folder}` holds something", place="`--out`", hint="name a new folder, or leave it out")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def _until(until: str, market: ServedMarket) -> list[str]:
+    """Where `live` ends: where it was asked to, or with a tape that does not reach the close."""
+    from scalpcli.model.session import ns_to_new_york
+
+    last_ns = int(market.rows["ts_recv_ns"][-1])
+    if not until and last_ns < market.session.close_ns:
+        until = ns_to_new_york(last_ns)[:8]
+    return ["--until", until] if until else []
 
 
 def _trade(folder: Path, url: str, words: Sequence[str], *, quiet: bool) -> int:
@@ -172,6 +188,19 @@ def _run_below(root: Path) -> Path | None:
     return found[0].parent if found else None
 
 
+def _result(run: Path) -> list[Section]:
+    """The headline of the run's report; nothing where its process did not come to write one."""
+    from scalpcli.report.headline import headline
+    from scalpcli.report.load import load
+    from scalpcli.report.summary import bounds, figures
+
+    try:
+        results = load([run])
+    except DataError:
+        return []
+    return headline(figures(results) | bounds(results))[:1]
+
+
 def _tell(run: Path, folder: Path, code: int, form: Format, *, quiet: bool) -> None:
     """Print what came of it, and prove it.
 
@@ -187,6 +216,9 @@ def _tell(run: Path, folder: Path, code: int, form: Format, *, quiet: bool) -> N
 
     hot = load_kernel()
     proof = prove(run, hot)
+    view = compared(proof, hot)
+    view = dataclasses.replace(view, sections=[*_result(run), *view.sections])
+    print_view(view, ReportFormat(form.value), (), None, quiet=quiet)
     try:
         check_equal(proof)
     except CheckFailed as failed:
@@ -194,7 +226,6 @@ def _tell(run: Path, folder: Path, code: int, form: Format, *, quiet: bool) -> N
             raise
         say(failed.render())
         return
-    print_view(compared(proof, hot), ReportFormat(form.value), (), None, quiet=quiet)
     say(f"{proof_words(proof)}, in {run}", quiet=quiet)
     found = measure(proof.journal.lines)
     if found.orders:

@@ -31,7 +31,8 @@ class Latencies:
     Attributes:
         orders: To the market and back, of each order that was answered.
         cancels: There and back, of each cancel after which the order ended.
-        clipped: Times that came out below 0, for the clocks of the two differ; they are taken as 0.
+        clipped: Orders of which one way came out below 0, for the clocks of the two differ; it is taken as 0, and the
+            other way as both.
     """
 
     orders: list[tuple[float, float]] = field(default_factory=list)
@@ -47,7 +48,7 @@ class Latencies:
             if values:
                 middle, slow = np.percentile(values, [50, 99])
                 found.append(f"{name} {middle:.1f} ms (p99 {slow:.1f})")
-        return ", ".join(found) + (f"; {self.clipped} below 0 taken as 0" if self.clipped else "")
+        return ", ".join(found) + (f"; {self.clipped} by clocks that differ" if self.clipped else "")
 
 
 def measure(lines: Iterable[bytes]) -> Latencies:
@@ -67,9 +68,12 @@ def measure(lines: Iterable[bytes]) -> Latencies:
         elif kind == "cancel":
             asked[order_id] = ts_ns
         if kind in _ANSWERS and record["ts_market_ns"] > 0 and order_id in sent:
-            there_ns, back_ns = record["ts_market_ns"] - sent.pop(order_id), ts_ns - record["ts_market_ns"]
-            found.clipped += (there_ns < 0) + (back_ns < 0)
-            found.orders.append((max(there_ns, 0) / NS_PER_MS, max(back_ns, 0) / NS_PER_MS))
+            both_ns = ts_ns - sent[order_id]
+            there_ns = record["ts_market_ns"] - sent.pop(order_id)
+            found.clipped += not 0 <= there_ns <= both_ns
+            # Our own clock measured both ways together; only how they share it rests on the market's.
+            there_ns = min(max(there_ns, 0), both_ns)
+            found.orders.append((there_ns / NS_PER_MS, (both_ns - there_ns) / NS_PER_MS))
         if kind in _ENDS and order_id in asked:
             found.cancels.append((ts_ns - asked.pop(order_id)) / NS_PER_MS)
     return found

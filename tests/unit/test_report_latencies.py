@@ -53,12 +53,13 @@ def test_a_cancel_measures_both_ways_at_once():
     assert found.cancels == [30.0]
 
 
-def test_clocks_that_differ_are_told():
-    """The market's clock is behind ours: a time below 0 is taken as 0, and counted."""
-    found = measure(lines((100, "order", about("a")), (180, "accepted", about("a", 90))))
+@pytest.mark.parametrize(("market_ms", "measured"), [(90, (0.0, 80.0)), (200, (80.0, 0.0))])
+def test_clocks_that_differ_are_told(market_ms, measured):
+    """The market's clock is behind or ahead of ours: both ways together stay what our clock measured."""
+    found = measure(lines((100, "order", about("a")), (180, "accepted", about("a", market_ms))))
 
-    assert found.orders == [(0.0, 90.0)]
-    assert "1 below 0" in found.words
+    assert found.orders == [measured]
+    assert "1 by clocks that differ" in found.words
 
 
 def test_what_is_written_is_what_a_replay_draws_from(tmp_path):
