@@ -182,6 +182,10 @@ class World:
             do()
         self.now_s = until_s
 
+    def pass_until(self, seconds: float) -> None:
+        """Let time pass without a guard."""
+        self._pass(self.start_s + seconds - self.now_s)
+
     # --- time ------------------------------------------------------------------------------------------
 
     def now_ns(self) -> int:

@@ -8,6 +8,7 @@ without one.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import os
 import sys
@@ -37,6 +38,8 @@ WORDS_FILE: Final = "guard.jsonl"
 _QUOTE_S: Final = 4.0
 """Seconds that the bid of a sale may take; without one it goes at any price."""
 _STAND_BY_S: Final = 1.0
+_EXCHANGE_GONE_S: Final = 60.0
+"""Seconds of silence after which a rehearsal's exchange has ended: nothing of worth is held there."""
 
 
 def guard(
@@ -111,6 +114,9 @@ async def _guard(folder: Path, process: RunProcess, account_ends: str) -> GuardE
     notifier = Notifier(live.notify)
     desk = AlpacaDesk(access.params.trading_url, access.key, access.secret, live, now_ns=access.clock.now_ns)
     say = _teller(folder, reached, facts.symbol, notifier)
+    rules = rules_of(facts.params)
+    if access.is_rehearsal:
+        rules = dataclasses.replace(rules, broker_gone_s=_EXCHANGE_GONE_S)
     try:
         watch = Guard(
             folder,
@@ -118,7 +124,7 @@ async def _guard(folder: Path, process: RunProcess, account_ends: str) -> GuardE
             desk,
             Bids(reached, facts.params),
             GuardTime(access.clock),
-            rules_of(facts.params),
+            rules,
             say,
             close_ns=facts.session.close_ns,
         )

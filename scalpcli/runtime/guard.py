@@ -65,13 +65,14 @@ class Guard:
         self._keeper = FenceKeeper(folder, say)
         self._evacuation = Evacuation(self._book, self._keeper, desk, bid_e4, clock, rules, say)
         self._silent_since_s: float | None = None
+        self._broker_silent_since_s: float | None = None
         self._told_s = float("-inf")
         self._look_s = float("-inf")
         self._acted = 0
         self._held: dict[str, int] = {}
 
     async def run(self) -> GuardEnd:
-        """Watch until the run has ended in order with nothing held, or the session is over."""
+        """Watch until the engine is gone, in order or not, with nothing held, or the session is over."""
         while self._engine.is_here():
             if await self._ping():
                 self._withdraw("the engine answers")
@@ -80,8 +81,10 @@ class Guard:
                 stake = await self._look()
                 if stake is not None and self._is_due() and not self._is_over(0.0):
                     await self._act_on(stake)
-                if stake is not None and not self._held and self._engine.has_ended():
-                    return self._end("the run has ended and nothing is held")
+                if stake is not None and not self._held and (reason := self._why_leave()):
+                    return self._end(reason)
+                if self._is_broker_gone():
+                    return self._end("neither the engine nor the broker is there")
                 if self._is_over(0.0 if stake is not None else self._rules.stay_s):
                     return self._end("the session is over")
             await self._clock.sleep(self._rules.ping_s)
@@ -129,6 +132,8 @@ class Guard:
             stake = await self._evacuation.stake()
         except BrokerSilent as silent:
             self._held = self._book.held
+            if self._broker_silent_since_s is None:
+                self._broker_silent_since_s = self._clock.seconds()
             if self._clock.seconds() - self._told_s >= _TOLD_S:
                 self._told_s = self._clock.seconds()
                 self._say(
@@ -137,6 +142,7 @@ class Guard:
                 )
             return None
         self._held = stake.held
+        self._broker_silent_since_s = None
         return stake
 
     def _withdraw(self, reason: str) -> None:
@@ -144,6 +150,18 @@ class Guard:
         if self._keeper.is_open:
             self._keeper.update(phase=Phase.LEFT, ended_ns=self._clock.now_ns())
             self._say(f"leaving it to the engine: {reason}")
+
+    def _why_leave(self) -> str:
+        """Why nothing is left to watch, where nothing is at stake; an engine that is started again brings its guard."""
+        process = self._engine.identity()
+        if self._engine.has_ended():
+            return "the run has ended and nothing is held"
+        is_gone = process is None or not self._engine.is_running(process)
+        return "the engine is gone and nothing is held" if is_gone and self._is_due() else ""
+
+    def _is_broker_gone(self) -> bool:
+        since_s = self._broker_silent_since_s
+        return since_s is not None and self._clock.seconds() - since_s >= self._rules.broker_gone_s
 
     # --- acting ----------------------------------------------------------------------------------------
 

@@ -70,6 +70,7 @@ class GuardRules:
         reprice_s: Seconds a sale works before it is taken back and the next goes lower.
         lock_s: Seconds for which the run's lock is tried.
         stay_s: Seconds after the close for which it waits for a silent broker's word.
+        broker_gone_s: Seconds of the broker's silence after which it leaves; in a rehearsal, whose exchange ends.
         through_ticks: Ticks below the bid of the first sale; the next is at any price.
         tick_rule: Grid of the contracts' prices.
         last_rung_min: Minutes before the close from which what is held is not to be exercised.
@@ -84,6 +85,7 @@ class GuardRules:
     reprice_s: float = 2.0
     lock_s: float = 3.0
     stay_s: float = 60.0
+    broker_gone_s: float = float("inf")
     through_ticks: int = 2
     tick_rule: TickRule = TickRule.PENNY_PROGRAM
     last_rung_min: float = 10.0
