@@ -129,8 +129,8 @@ class Submission:
         if isinstance(found, NotFound):
             return self._answer(Outcome.UNKNOWN, heard, f"{heard.reason}; it could not be looked up")
         if not self._is_same(found):
-            reason = "the broker has another order under this id"
-            return self._answer(Outcome.REJECTED, heard, reason, order=found)
+            # Not handed on: whoever reads it would take it for ours.
+            return self._answer(Outcome.REJECTED, heard, "the broker has another order under this id")
         return self._answer(Outcome.ACCEPTED, heard, order=found)
 
     async def _look_up(self, window_s: float) -> BrokerOrder | NotFound:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections import deque
 from collections.abc import Awaitable
 from typing import Final, TypeVar
 
@@ -37,7 +38,7 @@ class LeanTransport(httpx.AsyncBaseTransport):
     """Requests over at most eight connections, each kept until the other side closes it."""
 
     def __init__(self) -> None:
-        self._idle: dict[_Origin, list[_Connection]] = {}
+        self._idle: dict[_Origin, deque[_Connection]] = {}
         self._free = asyncio.Semaphore(_CONNECTIONS_MAX)
         self._context: ssl.SSLContext | None = None
 
@@ -66,7 +67,7 @@ class LeanTransport(httpx.AsyncBaseTransport):
                 connection.abort()
                 raise
             if connection.is_kept:
-                self._idle.setdefault(origin, []).append(connection)
+                self._idle.setdefault(origin, deque()).append(connection)
             else:
                 connection.abort()
             return response
@@ -81,9 +82,10 @@ class LeanTransport(httpx.AsyncBaseTransport):
         self._idle.clear()
 
     def _kept(self, origin: _Origin) -> _Connection | None:
-        kept = self._idle.get(origin, [])
+        kept = self._idle.get(origin, deque())
         while kept:
-            connection = kept.pop()
+            # In turn: one that is never used is closed by the other side.
+            connection = kept.popleft()
             if connection.is_quiet:
                 return connection
             connection.abort()

@@ -134,8 +134,8 @@ def test_an_id_that_is_used_is_looked_up():
     assert len(broker.orders) == 1
 
 
-def test_an_id_that_another_order_has_is_refused_with_that_order():
-    """What the broker has is not what we wanted, and ours does not exist."""
+def test_an_id_that_another_order_has_is_refused():
+    """What the broker has is not what we wanted, ours does not exist, and nobody is to take the one for the other."""
     broker = ScriptedBroker()
 
     async def twice(desk):
@@ -144,7 +144,7 @@ def test_an_id_that_another_order_has_is_refused_with_that_order():
 
     answer, _ = at_desk(broker, twice)
 
-    assert (answer.outcome, answer.order.quantity) == (Outcome.REJECTED, 1)
+    assert (answer.outcome, answer.order) == (Outcome.REJECTED, None)
     assert answer.reason == "the broker has another order under this id"
 
 
