@@ -208,6 +208,10 @@ async def _exchange(connection: _Connection, request: httpx.Request, body: bytes
     lines = [b"%s %s HTTP/1.1" % (request.method.encode(), request.url.raw_path)]
     lines += [b"%s: %s" % header for header in request.headers.raw]
     connection.write(b"\r\n".join(lines) + _END_OF_HEAD + body)
+    trace = request.extensions.get("trace")
+    if trace is not None:
+        # The same word as from httpx's own transport: whoever measures sees both alike.
+        await trace("http11.send_request_body.complete", {})
     status, headers, is_kept = _CONTINUE, list[tuple[bytes, bytes]](), True
     while _CONTINUE <= status < _OK:
         status, headers, is_kept = _head(await connection.until(_END_OF_HEAD, _HEAD_BYTES_MAX))

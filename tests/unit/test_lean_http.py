@@ -167,6 +167,21 @@ async def says_nothing(reader: asyncio.StreamReader, _writer: asyncio.StreamWrit
     await reader.read()
 
 
+def test_a_trace_tells_when_the_request_was_sent():
+    """As httpx's own transport tells it; before the answer."""
+    told: list[str] = []
+
+    async def trace(event, _info):
+        told.append(event)
+
+    async def act(client):
+        return await client.get("/", extensions={"trace": trace})
+
+    over_socket(answers, act)
+
+    assert told == ["http11.send_request_body.complete"]
+
+
 def test_a_connection_is_used_again():
     """Requests one after the other need one; beside each other they need two."""
 
