@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from scalpcli.cli.options import ConfigFiles, Format, FormatOption, Json, Overrides, Quiet, Verbose, chosen_format
-from scalpcli.errors import CheckFailed, DataError, UsageError
+from scalpcli.errors import DataError, ScalpcliError, UsageError
 
 if TYPE_CHECKING:
     from scalpcli.exchange.market import ServedMarket
@@ -101,7 +101,13 @@ def rehearse(
         code = _trade(folder, thread.exchange.rest_url, words, quiet=quiet)
     run = _run_below(folder / RUNS_FOLDER)
     if run is not None:
-        _tell(run, folder, code, chosen_format(form, json), quiet=quiet)
+        try:
+            _tell(run, folder, chosen_format(form, json), quiet=quiet)
+        except ScalpcliError as failed:
+            if not code:
+                raise
+            # What `live` left for is what the caller must hear.
+            say(failed.render())
     elif not code:
         raise DataError("`live` left no run", place=f"`{folder}`", hint=f"its words are in `{folder / 'live.txt'}`")
     if code:
@@ -201,11 +207,12 @@ def _result(run: Path) -> list[Section]:
     return headline(figures(results) | bounds(results))[:1]
 
 
-def _tell(run: Path, folder: Path, code: int, form: Format, *, quiet: bool) -> None:
+def _tell(run: Path, folder: Path, form: Format, *, quiet: bool) -> None:
     """Print what came of it, and prove it.
 
     Raises:
-        CheckFailed: a decision did not come out of the tape, where nothing worse happened.
+        CheckFailed: a decision did not come out of the tape.
+        DataError: there is no tape, or it cannot be read.
     """
     from scalpcli.cli.output import say
     from scalpcli.cli.replay_against import check_equal, compared, proof_words
@@ -219,13 +226,7 @@ def _tell(run: Path, folder: Path, code: int, form: Format, *, quiet: bool) -> N
     view = compared(proof, hot)
     view = dataclasses.replace(view, sections=[*_result(run), *view.sections])
     print_view(view, ReportFormat(form.value), (), None, quiet=quiet)
-    try:
-        check_equal(proof)
-    except CheckFailed as failed:
-        if not code:
-            raise
-        say(failed.render())
-        return
+    check_equal(proof)
     say(f"{proof_words(proof)}, in {run}", quiet=quiet)
     found = measure(proof.journal.lines)
     if found.orders:
