@@ -55,6 +55,7 @@ async def known_account(job: LiveJob, desk: AlpacaDesk | None) -> BrokerAccount 
         return None
     try:
         account = await desk.account()
+        await desk.warm()
     except BrokerSilent as silent:
         if silent.is_refused:
             raise CredentialsError(
