@@ -49,6 +49,7 @@ class Outlet:
         self._refuse = refuse
         self._waiting: list[Decided] = []
         self._task: asyncio.Task[None] | None = None
+        self._committing: asyncio.Task[None] | None = None
 
     @property
     def is_idle(self) -> bool:
@@ -83,10 +84,19 @@ class Outlet:
         if self._task is not None:
             await asyncio.wait({self._task})
         count = len(self._lines)
-        if count > self.written:
+        while self.written < count:
+            if self._committing is None:
+                self._committing = asyncio.create_task(self._commit())
+            # Whoever waits may give up; what was begun is done all the same.
+            await asyncio.shield(self._committing)
+
+    async def _commit(self) -> None:
+        try:
+            count = len(self._lines)
             await self._keeper.written()
-            # Somebody else may have written them meanwhile.
-            self._append(max(count, self.written))
+            self._append(count)
+        finally:
+            self._committing = None
 
     def sync(self) -> None:
         """Have every line written so far on the disk itself.

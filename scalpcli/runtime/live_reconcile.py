@@ -93,6 +93,8 @@ class Reconciler:
         """Symbol -> moves and difference of the last look."""
         self._stopped: dict[str, tuple[int, int]] = {}
         self._strangers: set[str] = set()
+        self._expired: set[str] = set()
+        """Contracts that are gone because they expired."""
         self._is_first = True
         self._unanswered = ""
         self._looking = asyncio.Lock()
@@ -235,9 +237,17 @@ class Reconciler:
         found = {}
         for symbol in sorted(held.keys() | told.keys() | self.foreign.keys()):
             pair = (held.get(symbol, 0), told.get(symbol, 0) - self.foreign.get(symbol, 0))
-            if pair[0] != pair[1]:
+            if pair[0] != pair[1] and symbol not in self._expired:
                 found[symbol] = pair
         return found
+
+    def _has_expired(self, symbol: str) -> bool:
+        """Whether a contract was settled at the close: it is gone, and nobody sold it."""
+        session = self._engine.setup.session
+        is_over = self._clock.now_ns() >= session.close_ns
+        return is_over and any(
+            each.expiry == session.date for each in self._engine.setup.instruments if each.symbol == symbol
+        )
 
     async def _settle(self, symbol: str, held: int, broker: int) -> None:
         """Act on a difference that stands."""
@@ -248,18 +258,26 @@ class Reconciler:
         if await self._look_at_ended(symbol):
             return
         moves = self._tracker.moves
-        price_e4 = await self._price_e4(symbol, broker - held)
+        parts = await self._others(symbol, broker - held)
         if self._tracker.moves != moves or self._engine.held().get(symbol, 0) != held:
             return
+        if not parts and self._has_expired(symbol):
+            self._expired.add(symbol)
+            return
         if 0 <= broker < held:
-            self._write(symbol, held, broker, "adopt", price_e4, "the broker holds fewer than we believed")
+            missing = held - broker - sum(quantity for quantity, _ in parts)
+            left = held
+            for quantity, price_e4 in [*parts, *([(missing, 0)] if missing else [])]:
+                # One row a price: what was got for them adds up to the cent.
+                self._write(symbol, left, left - quantity, "adopt", price_e4, "the broker holds fewer than we believed")
+                left -= quantity
         elif held == 0 and broker > 0 and self._params.foreign == "ignore":
             self.foreign[symbol] = broker
             self._alarm(f"{broker} x {symbol} were bought by somebody else: they are left alone")
             return
         else:
             self._stopped[symbol] = (held, broker)
-            self._write(symbol, held, broker, "stop", price_e4, "the broker holds what we did not buy")
+            self._write(symbol, held, broker, "stop", 0, "the broker holds what we did not buy")
         self._alarm(f"{symbol}: we believed to hold {held}, the broker says {broker}")
 
     async def _look_at_ended(self, symbol: str) -> bool:
@@ -276,8 +294,8 @@ class Reconciler:
                 self._tell(replies)
         return is_news
 
-    async def _price_e4(self, symbol: str, more: int) -> int:
-        """Mean price of the latest executions that are none of our orders' and explain `more` contracts; 0 = none.
+    async def _others(self, symbol: str, more: int) -> list[tuple[int, int]]:
+        """Contracts and price of the latest executions that are none of our orders' and explain `more` contracts.
 
         Raises:
             BrokerSilent: no answer; the difference is looked at again.
@@ -285,11 +303,13 @@ class Reconciler:
         fills = await self._desk.fills(self._engine.setup.session.open_ns)
         side = "buy" if more > 0 else "sell"
         others = [fill for fill in fills if fill.symbol == symbol and fill.side == side and self._is_others(fill)]
-        missing, sum_e4 = abs(more), 0
+        missing, parts = abs(more), []
         for fill in sorted(others, key=lambda fill: -fill.ts_market_ns):
             taken = min(missing, fill.quantity)
-            missing, sum_e4 = missing - taken, sum_e4 + taken * fill.price_e4
-        return 0 if missing else round(sum_e4 / abs(more))
+            if taken:
+                parts.append((taken, fill.price_e4))
+            missing -= taken
+        return parts
 
     def _is_others(self, fill: BrokerFill) -> bool:
         return self._tracker.find(fill.order_id, fill.broker_id) is None
