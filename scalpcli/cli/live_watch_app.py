@@ -42,9 +42,9 @@ _STYLES: Final = {
     "silent": Style(color="yellow", bold=True, reverse=True),
 }
 _QUESTIONS: Final = {
-    "f": ("flatten", "FLATTEN {of}: sell everything now?"),
-    "s": ("stop", "STOP {of}: buy nothing more?"),
-    "k": ("kill", "KILL {of}: sell everything and buy nothing more?"),
+    "f": ("flatten", "FLATTEN {of}: sell everything?"),
+    "s": ("stop", "STOP {of}: end entries?"),
+    "k": ("kill", "KILL {of}: sell everything, end entries?"),
 }
 _YES: Final = "y"
 _ANSWER_SHOWN_S: Final = 10.0

@@ -87,7 +87,7 @@ def _is_silent(watched: Watched) -> bool:
 
 def _foot(watched: Watched) -> Line:
     if watched.question:
-        return line(Span(f" {watched.question}  y = yes, any other key = no", WARN))
+        return line(Span(f" {watched.question}  y = yes, other keys = no", WARN))
     keys = [part for key, what in KEYS for part in (Span(f" {key}", TITLE), Span(f" {what} ", DIM))]
     return line(*keys, Span(f"  {watched.answer}", WARN) if watched.answer else "")
 

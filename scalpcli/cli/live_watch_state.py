@@ -17,7 +17,7 @@ _PARTS: Final[dict[str, dict[str, Any]]] = {
     "result": dict.fromkeys(("trades", "realised_usd", "open_usd", "fees_usd", "equity_usd")),
     "feed": {"source": "-", "feed": "-", "option_feed": "-", "open_gaps": [], "blind": False}
     | dict.fromkeys(("lag_ms", "rows", "rows_per_s")),
-    "broker": {"reconciled_ns": None, "differences": [], "updates_ready": None, "unknown": []},
+    "broker": {"reconciled_ns": None, "differences": [], "updates_ready": None, "unknown": [], "silent": ""},
     "guard": {"pid": None, "alive": None},
     "late": dict.fromkeys(("p50_ms", "p99_ms", "max_ms")),
 }

@@ -121,7 +121,7 @@ def number(value: float | None, digits: int | None = None, *, sign: bool = False
 
     Args:
         value: The number, `None` = unknown.
-        digits: Digits behind the point; as few as tell it to 4 significant ones where `None`.
+        digits: Digits behind the point; as few as tell it where `None`: three significant ones, all of a whole number.
         sign: `+` before what is above zero.
     """
     if value is None:
@@ -129,7 +129,7 @@ def number(value: float | None, digits: int | None = None, *, sign: bool = False
     plus = "+" if sign else ""
     if digits is not None:
         return f"{value:{plus},.{digits}f}"
-    return f"{value:{plus},.0f}" if abs(value) >= 1_000 else f"{value:{plus}.4g}"
+    return f"{value:{plus},.0f}" if abs(value) >= 100 else f"{value:{plus}.3g}"
 
 
 def signed(value: float | None, digits: int, unit: str = "") -> Span:

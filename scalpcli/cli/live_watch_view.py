@@ -82,6 +82,7 @@ def notices(state: State) -> list[Line]:
         f"BLIND: {clean(', '.join(feed['open_gaps'])) or 'the feed is silent'}": feed["blind"] or feed["open_gaps"],
         f"THE BROKER HOLDS SOMETHING ELSE: {_joined(broker['differences'])}": broker["differences"],
         f"OUTCOME UNKNOWN: {_joined(broker['unknown'])}": broker["unknown"],
+        f"THE BROKER IS SILENT: {clean(broker['silent'])}": broker["silent"],
         "NO ORDER UPDATES: the broker is asked instead": broker["updates_ready"] is False and state["mode"] != "shadow",
         "THE GUARD IS GONE: nobody sells when this process hangs": _guard_is_gone(state),
     }
@@ -133,14 +134,12 @@ def _levels(levels: list[Any], price: float | None) -> list[Line]:
     """The nearest levels below and above, lowest first, with the price's place between them."""
     if price is None or not levels:
         return [line(Span("none yet", DIM))]
-    ordered = sorted(levels, key=lambda level: level["price"])
-    below = [level for level in ordered if level["price"] <= price][-_LEVELS_SHOWN:]
-    above = [level for level in ordered if level["price"] > price][:_LEVELS_SHOWN]
-    return [*map(_level, below), line(Span("▸", TITLE)), *map(_level, above)]
-
-
-def _level(level: Mapping[str, Any]) -> Line:
-    return line(f"{number(level['price'], 2)} ", Span(level["kind"].replace("_", " "), DIM))
+    # A close counts on both sides; on the screen it is one level.
+    ordered = sorted({(level["price"], level["kind"]) for level in levels})
+    told = [(level, line(f"{number(level, 2)} ", Span(kind.replace("_", " "), DIM))) for level, kind in ordered]
+    below = [words for level, words in told if level <= price]
+    above = [words for level, words in told if level > price]
+    return [*below[-_LEVELS_SHOWN:], line(Span("▸", TITLE)), *above[:_LEVELS_SHOWN]]
 
 
 def velocity(state: State) -> list[Line]:
@@ -264,7 +263,8 @@ def protections(state: State) -> list[Line]:
     for each in state["protections"]:
         is_ok = each["state"] == _OK
         light = Span(_LIGHT, GOOD) if is_ok else Span(_CLOSED, BAD)
-        words = f" {clean(each['name'])} {number(each['value'])} / {number(each['limit'])}"
+        limit = "off" if each["limit"] is None else number(each["limit"])
+        words = f" {clean(each['name'])} {number(each['value'])} / {limit}"
         lights.append(line(light, words, "" if is_ok else Span(f" {clean(each['state'])}", BAD)))
     return lights
 
@@ -279,8 +279,8 @@ def feed(state: State, width: int) -> list[Line]:
         line(Span("INDICATIVE QUOTES, NOT THE NBBO", WARN) if indicative else ""),
         line(f"lag {number(told['lag_ms'], 0):>4} ms"),
         line("gaps ", Span(gaps, BAD if told["open_gaps"] else PLAIN)),
-        line(f"{number(told['rows_per_s'], 0):>6} rows/s"),
-        line(f"late {number(late['p99_ms'], 1):>5} ms (p99)"),
+        line(f"{number(_rows_per_s(told['rows_per_s']), 0):>5} rows/s"),
+        line(f"late {number(late['p99_ms'], 1):>5} ms"),
     ]
     compared = _seconds_since(state, broker["reconciled_ns"])
     parties = [
@@ -293,6 +293,11 @@ def feed(state: State, width: int) -> list[Line]:
         *flow([row for row in rows if row], width, label="feed"),
         *flow(parties, width, label="broker"),
     ]
+
+
+def _rows_per_s(told: Mapping[str, float] | float | None) -> float | None:
+    """Rows of all kinds; the process tells them by kind."""
+    return sum(filter(None, told.values())) if isinstance(told, Mapping) else told
 
 
 def _updates(is_ready: bool | None) -> Span:
@@ -321,5 +326,5 @@ def alarms(state: State) -> list[Line]:
 
 def silence(silent_s: float, waiting: str, width: int) -> Line:
     """The line that says that all numbers are old: the process does not answer, or is gone."""
-    what = clean(waiting) or f"THE ENGINE DOES NOT ANSWER for {silent_s:.0f} s"
-    return fit(line(Span(f" {what}; what is below is old", "silent")), width, "silent")
+    why = clean(waiting) or f"THE ENGINE DOES NOT ANSWER for {silent_s:.0f} s"
+    return fit(line(Span(f" OLD NUMBERS: {why}", "silent")), width, "silent")

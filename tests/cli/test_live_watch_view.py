@@ -39,14 +39,14 @@ time exit in 13:07 ██████░░░░░░░░░░░░░░�
 result  +85.64 made  +33.00 open  trades 1  2.36 fees  50,118.64 USD equity
 gates  ● protections  ● session_window  ● market  ● daily_count  ✗ open_position
        ● pace  ● freshness  ● enabled  open_position 1 / 1
-protections  ● daily_loss -85.64 / 500  ● loss_streak 0 / 3
+protections  ● daily_loss -85.6 / 500  ● loss_streak 0 / 3
 SIGNALS ────────────────────────────────────────────────────────────────────────
 10:31:05  breakout call         refused: open_position 1 / 1
 10:29:14  momentum_burst call   bought 3 at 1.20
 10:24:50  momentum_burst put    refused: halt 12 / 30 (resumed)
 10:18:22  vwap_rejection call   missed: spread 6.3 / 5 (TSLA251125C00417500), o…
 09:41:12  ! trade updates were silent for 4.0 s; asked the broker by REST
-feed  tap sip/opra  lag   12 ms  gaps none   4,812 rows/s  late   2.1 ms (p99)
+feed  tap sip/opra  lag   12 ms  gaps none  4,812 rows/s  late   2.1 ms
 broker  compared   1 s ago  updates yes  differences none  guard alive
 next  10:44:14 leave TSLA251125C00420000  15:00:00 last entry
  q leave  f flatten  s stop entries  k kill
@@ -64,10 +64,10 @@ levels  416.20 opening range  419.10 opening range  ▸  420.02 swing           
 momentum      +0.021    +0.104    +0.310         -  % moved                   ● freshness             ● enabled
 velocity     +0.0043   +0.0070   +0.0103         -  % a second                closed  open_position 1 / 1
 POSITION ───────────────────────────────────────────────────────────────────  PROTECTIONS ──────────────────────────────────────────────────
-3 TSLA251125C00420000    +33.00 USD   +9.2 %  bid 1.31 ask 1.33 paid 1.20     ● daily_loss -85.64 / 500  ● loss_streak 0 / 3
+3 TSLA251125C00420000    +33.00 USD   +9.2 %  bid 1.31 ask 1.33 paid 1.20     ● daily_loss -85.6 / 500  ● loss_streak 0 / 3
 stop 1.02 ──────────────────┼─────────◆───────────────────────── 1.56 target  FEED AND BROKER ──────────────────────────────────────────────
-time exit in 13:07 ██████░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░ at 10:44:14  feed  tap sip/opra  lag   12 ms  gaps none   4,812 rows/s
-result  +85.64 made  +33.00 open  trades 1  2.36 fees  50,118.64 USD equity         late   2.1 ms (p99)
+time exit in 13:07 ██████░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░ at 10:44:14  feed  tap sip/opra  lag   12 ms  gaps none  4,812 rows/s
+result  +85.64 made  +33.00 open  trades 1  2.36 fees  50,118.64 USD equity         late   2.1 ms
 next  10:44:14 leave TSLA251125C00420000  15:00:00 last entry                 broker  compared   1 s ago  updates yes  differences none
                                                                                       guard alive
 SIGNALS ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -184,7 +184,7 @@ gates
 protections
 SIGNALS ────────────────────────────────────────────────────────────────────────
 none yet
-feed  - -/-  lag    - ms  gaps none       - rows/s  late     - ms (p99)
+feed  - -/-  lag    - ms  gaps none      - rows/s  late     - ms
 broker  compared   - s ago  updates -  differences none  guard none
 
 
@@ -337,14 +337,14 @@ def test_a_process_that_does_not_answer_is_called_so():
     """Its numbers are old: that stands below the banner, in place of nothing else."""
     lines = shown(live_state(), silent_s=3.4).splitlines()
 
-    assert lines[1] == " THE ENGINE DOES NOT ANSWER for 3 s; what is below is old"
+    assert lines[1] == " OLD NUMBERS: THE ENGINE DOES NOT ANSWER for 3 s"
 
 
 def test_a_process_that_ended_is_called_so():
     """With the words of whoever looked for it."""
     lines = shown(live_state(), waiting="the process ended or restarts").splitlines()
 
-    assert lines[1] == " the process ended or restarts; what is below is old"
+    assert lines[1] == " OLD NUMBERS: the process ended or restarts"
 
 
 def test_without_any_process_the_reason_is_shown():
@@ -361,7 +361,7 @@ def test_a_question_takes_the_place_of_the_keys():
     """So that nobody presses one of them by mistake."""
     last = shown(live_state(), question="KILL PAPER TSLA: sell everything?").splitlines()[-1]
 
-    assert last == " KILL PAPER TSLA: sell everything?  y = yes, any other key = no"
+    assert last == " KILL PAPER TSLA: sell everything?  y = yes, other keys = no"
 
 
 def test_words_of_others_cannot_move_the_cursor():
