@@ -244,6 +244,7 @@ def _job(
     from scalpcli.cli.live_job import LiveJob
     from scalpcli.cli.live_mode import words_of_feed
     from scalpcli.cli.live_times import until_ns
+    from scalpcli.cli.live_watch_lines import Lines
     from scalpcli.cli.output import say
     from scalpcli.model.instrument import check_underlying
 
@@ -251,7 +252,7 @@ def _job(
     check_underlying(symbol)
     params = loaded.params
     root = runs_root(Path(params.live.out), is_rehearsal=reached.access.is_rehearsal and not is_out_given)
-    named = loaded.path("live.kill_file")
+    named = loaded.path("live.kill_file") if params.live.kill_file else None
     job = LiveJob(
         reached=reached,
         params=params,
@@ -265,7 +266,7 @@ def _job(
         is_watched=is_watched and sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty(),
         command=" ".join(["scalpcli", *sys.argv[1:]]),
         environ=os.environ,
-        out=lambda line: say(line, quiet=quiet),
+        out=Lines(lambda line: say(line, quiet=quiet)),
     )
     words = words_of_feed(reached.mode, params.record.option_feed)
     if words:

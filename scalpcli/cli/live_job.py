@@ -6,7 +6,7 @@ Decides the mark on every line and the exit code of what happened. Leaves what h
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from scalpcli.cli.live_access import Reached
 from scalpcli.cli.live_find import run_folder
 from scalpcli.cli.live_mode import Mode
+from scalpcli.cli.live_watch_lines import Lines
 from scalpcli.errors import DataError, Interrupted, NotFlat, ScalpcliError, StoppedByProtection
 from scalpcli.model.params import Blackout, Params
 from scalpcli.model.session import Session
@@ -41,7 +42,7 @@ class LiveJob:
         command: The call, for the manifest.
         environ: The environment, for children.
         config_files: Settings files, for the guard.
-        out: Takes lines for people.
+        out: Takes lines for people; keeps them while a screen has the terminal.
     """
 
     reached: Reached
@@ -56,7 +57,7 @@ class LiveJob:
     is_watched: bool
     command: str
     environ: Mapping[str, str]
-    out: Callable[[str], None] = field(repr=False)
+    out: Lines = field(repr=False)
 
     @property
     def folder(self) -> Path:

@@ -9,24 +9,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import os
 import resource
-import shutil
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from pathlib import Path
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import Any, Final
-from uuid import uuid4
 
-from scalpcli import __version__
 from scalpcli.adapters.alpaca_orders import AlpacaDesk
 from scalpcli.adapters.alpaca_rest import AlpacaRest
 from scalpcli.adapters.notify import Notifier
 from scalpcli.adapters.signal_feed import offered_signals
 from scalpcli.cli.live_job import LiveJob, Outcome
-from scalpcli.cli.live_past import Earlier, check_same, look_back
+from scalpcli.cli.live_open import LAST4, Session, open_session
+from scalpcli.cli.live_past import Earlier, look_back
 from scalpcli.cli.live_wire import (
-    Guard,
     heartbeats,
     known_account,
     open_desk,
@@ -35,69 +30,24 @@ from scalpcli.cli.live_wire import (
     tell_lines,
     updates_stream,
 )
-from scalpcli.cli.record_feed import MarketPlan, RecordedMarket, market_streams, notes_from_bars
-from scalpcli.core.engine import Setup
 from scalpcli.core.market_state import Kernel
 from scalpcli.errors import ScalpcliError
 from scalpcli.model.broker import BrokerAccount
-from scalpcli.model.instrument import Instrument
-from scalpcli.model.note import PREVIOUS_LEVELS, RUN
-from scalpcli.model.row import UNDERLYING_ID
-from scalpcli.runtime import clock as clocks
 from scalpcli.runtime.control import ControlServer, remove_control_leftover
-from scalpcli.runtime.live_ports import LiveEnd, LiveLimits, LiveParts
-from scalpcli.runtime.recorder import FAILED, INTERRUPTED, TERMINATED, Limits, Recorder, check_room
-from scalpcli.runtime.recorder_figures import RecordingFigures
-from scalpcli.runtime.recording import Begun, begin, earlier_notes, head_block, seal
-from scalpcli.runtime.replay import fee_schedule
+from scalpcli.runtime.live_ports import LiveEnd
+from scalpcli.runtime.recorder import FAILED, INTERRUPTED, TERMINATED
+from scalpcli.runtime.recording import seal
 from scalpcli.runtime.run_files import (
     TAPE_FOLDER,
-    JournalFile,
-    RunFacts,
     append_telemetry,
-    facts_of,
     set_aside,
     write_results,
 )
-from scalpcli.runtime.run_lock import RunLock, RunOwner, this_process
+from scalpcli.runtime.run_lock import RunLock
 from scalpcli.runtime.tape import read_manifest
-from scalpcli.runtime.trader import Trader
 
 ALIVE_S: Final = 10.0
 """Seconds without a finished write after which the heartbeat stops."""
-FLAT_WITHIN_S: Final = 60.0
-"""Seconds an end that sells first waits for being flat."""
-_NONCE_CHARACTERS: Final = 6
-_LAST4: Final = 4
-
-
-@dataclasses.dataclass(slots=True)
-class Session:
-    """A session being traded."""
-
-    job: LiveJob
-    hot: Kernel
-    begun: Begun
-    market: RecordedMarket
-    recorder: Recorder
-    trader: Trader
-    journal: JournalFile
-    facts: RunFacts
-    guard: Guard
-    owner: RunOwner
-    lock: RunLock
-
-
-class Wake:
-    """Tells the trader of each frame; it is made after the feed that calls this."""
-
-    def __init__(self) -> None:
-        self.tell: Callable[[], None] = lambda: None
-
-    def __call__(self, name: str, stamp_ns: int, frame: bytes) -> None:
-        """A frame came."""
-        del name, stamp_ns, frame
-        self.tell()
 
 
 async def run(job: LiveJob, hot: Kernel) -> Outcome:
@@ -139,7 +89,7 @@ async def _run_locked(
     rest = AlpacaRest(job.reached.access.params, job.reached.access.key, job.reached.access.secret)
     notifier = Notifier(job.params.live.notify)
     try:
-        session = await _open(job, hot, lock, desk, rest, earlier, account)
+        session = await open_session(job, hot, lock, desk, rest, earlier, account)
         session.trader.listen(tell_lines(job, notifier))
         async with _signals(session):
             end = await _trade(session, notifier)
@@ -153,171 +103,11 @@ async def _run_locked(
 
 def _say_begin(job: LiveJob, earlier: Earlier, account: BrokerAccount | None) -> None:
     verb = "goes on with" if earlier.facts else "trades"
-    whose = f", account ending {account.number[-_LAST4:]}" if account is not None else ", sends no orders"
+    whose = f", account ending {account.number[-LAST4:]}" if account is not None else ", sends no orders"
     rehearsed = ", a rehearsal" if job.reached.access.is_rehearsal else ""
     job.say(f"{verb} {job.symbol} {job.session.date}{whose}{rehearsed}")
     if not job.params.scalp.enabled and account is not None:
         job.say("scalp.enabled is false: nothing will be ordered; `-p scalp.enabled=true` trades")
-
-
-# --- beginning ---------------------------------------------------------------------------------------------
-
-
-async def _open(
-    job: LiveJob,
-    hot: Kernel,
-    lock: RunLock,
-    desk: AlpacaDesk | None,
-    rest: AlpacaRest,
-    earlier: Earlier,
-    account: BrokerAccount | None,
-) -> Session:
-    access, params, folder = job.reached.access, job.params, job.folder
-    plan = MarketPlan(job.symbol, job.session, params.record, access)
-    header = _header(plan)
-    begun = await asyncio.to_thread(begin, folder / TAPE_FOLDER, job.session, params.record, header)
-    try:
-        check_room(shutil.disk_usage(begun.folder).free, params.record.min_free_gb, folder)
-        notes = [] if begun.continuation else await _head_notes(job, plan, rest)
-        head = head_block(notes, access.clock.now_ns())
-        wake = Wake()
-        market = await _market(job, plan, rest, begun, head, notes, earlier, wake)
-        recorder = _recorder(job, market, begun, head)
-        setup = Setup(
-            params,
-            job.symbol,
-            job.session,
-            (Instrument(UNDERLYING_ID, job.symbol), *market.listed),
-            fee_schedule(params, job.session.date),
-            job.blackouts,
-            mode=job.reached.mode.value,
-            synthetic=access.is_rehearsal,
-        )
-        check_same(earlier, setup, folder)
-        journal = JournalFile(folder)
-        guard = Guard(job)
-        parts = LiveParts(
-            setup=setup,
-            hot=hot,
-            maker=market.aggregator,
-            keeper=recorder,
-            store=journal,
-            clock=access.clock,
-            desk=desk,
-            limits=LiveLimits(job.until_ns, FLAT_WITHIN_S * max(1.0, access.clock.speed)),
-            past=earlier.past(folder, journal.before),
-            has_updates=desk is None,
-            is_killed=job.kill_file.exists,
-            say=job.say,
-            about=_about(job),
-            feed_status=market.status,
-            guard=guard.status,
-        )
-        nonce = earlier.facts.get("nonce") or next((body["nonce"] for kind, body in notes if kind == RUN), "")
-        facts = RunFacts(folder, facts_of(setup, **_facts(job, account, header), nonce=nonce))
-        trader = Trader(parts)
-        wake.tell = trader.wake
-    except BaseException:
-        begun.log.abandon()
-        raise
-    return Session(job, hot, begun, market, recorder, trader, journal, facts, guard, this_process(), lock)
-
-
-async def _market(
-    job: LiveJob,
-    plan: MarketPlan,
-    rest: AlpacaRest,
-    begun: Begun,
-    head: tuple[Any, ...],
-    notes: list[tuple[str, dict[str, Any]]],
-    earlier: Earlier,
-    wake: Wake,
-) -> RecordedMarket:
-    continuation = begun.continuation
-    head_ns = max((int(block.columns["ts_recv_ns"][-1]) for block in head), default=0)
-    market = RecordedMarket(
-        plan,
-        rest,
-        market_streams(job.reached.access, plan.params, job.session),
-        last_ns=max(continuation.last_ts_recv_ns if continuation else 0, head_ns),
-        continuation=continuation,
-        on_frame=wake,
-        say=job.say,
-        close_e4=next((body["close_e4"] for kind, body in notes if kind == PREVIOUS_LEVELS), 0),
-        kept=earlier.symbols,
-    )
-    await asyncio.to_thread(market.prepare)
-    return market
-
-
-def _recorder(job: LiveJob, market: RecordedMarket, begun: Begun, head: tuple[Any, ...]) -> Recorder:
-    continuation = begun.continuation
-    return Recorder(
-        market,
-        begun.log,
-        params=job.params.record,
-        clock=job.reached.access.clock,
-        # The trader ends it; this is for a trader that never does.
-        limits=Limits(job.session.close_ns + (job.session.close_ns - job.session.open_ns), begun.folder),
-        head=head,
-        figures=RecordingFigures(
-            continuation.conditions if continuation else (),
-            job.say,
-            len(continuation.instruments) if continuation else 0,
-        ),
-    )
-
-
-async def _head_notes(job: LiveJob, plan: MarketPlan, rest: AlpacaRest) -> list[tuple[str, dict[str, Any]]]:
-    """The first rows: the run's nonce before all else, then what earlier sessions tell."""
-    sessions_max = job.params.tape.profile_sessions_max
-    notes: list[tuple[str, dict[str, Any]]] = []
-    if not job.reached.access.is_rehearsal:
-        notes = await asyncio.to_thread(
-            earlier_notes, Path(job.params.record.out), job.symbol, job.session, sessions_max, job.say
-        )
-    if not notes:
-        notes = await asyncio.to_thread(notes_from_bars, plan, rest, sessions_max, job.say)
-    return [(RUN, {"nonce": uuid4().hex[:_NONCE_CHARACTERS]}), *notes]
-
-
-def _header(plan: MarketPlan) -> dict[str, Any]:
-    label = ", not the NBBO" if plan.params.option_feed == "indicative" else ""
-    return {
-        "symbol": plan.symbol,
-        "session": plan.session.date.isoformat(),
-        "feeds": {"stock": f"alpaca {plan.params.feed}", "options": f"alpaca {plan.params.option_feed}{label}"},
-        "synthetic": plan.access.is_rehearsal,
-        "source": {"made_by": "live", "rehearsal": plan.access.is_rehearsal},
-    }
-
-
-def _about(job: LiveJob) -> dict[str, Any]:
-    params = job.params.record
-    return {
-        "run": str(job.folder),
-        "pid": os.getpid(),
-        "version": __version__,
-        "feed": params.feed,
-        "option_feed": params.option_feed,
-        "source": "alpaca",
-    }
-
-
-def _facts(job: LiveJob, account: BrokerAccount | None, header: dict[str, Any]) -> dict[str, Any]:
-    access, asked = job.reached.access, job.reached.asked
-    return {
-        "pid": os.getpid(),
-        "started_utc": clocks.utc_now().isoformat(timespec="seconds"),
-        "rehearse": access.params.trading_url if access.is_rehearsal else "",
-        "enabled_in": asked.enabled_in if asked.is_live else "",
-        "account_last4": account.number[-_LAST4:] if account is not None else "",
-        "kill_file": str(job.kill_file.absolute()),
-        "feeds": header["feeds"],
-        "until_ns": job.until_ns,
-        "finished_ns": 0,
-        "command": job.command,
-    }
 
 
 # --- trading -----------------------------------------------------------------------------------------------

@@ -75,9 +75,9 @@ def ways_out(state: Mapping[str, Any], run: str) -> list[str]:
     """The commands that get out, ours first, then by hand at the broker."""
     here = f" --run {shlex.quote(run)}" if run else ""
     lines = [
-        f"scalpcli live flatten{here}    sell everything now, no new entries",
-        f"scalpcli live stop{here}       no new entries; what is held keeps stop, target and time",
-        f"scalpcli live kill{here}       the same as flatten, and nothing starts again until `live arm`",
+        f"scalpcli live flatten{here}    # sell everything now, no new entries",
+        f"scalpcli live stop{here}       # no new entries; what is held keeps stop, target and time",
+        f"scalpcli live kill{here}       # the same as flatten, and nothing starts again until `live arm`",
     ]
     mode = str(state.get("mode") or "")
     if mode == "shadow":
@@ -86,7 +86,7 @@ def ways_out(state: Mapping[str, Any], run: str) -> list[str]:
     account = state.get("account") or {}
     by_hand = "by hand, when none of these answers:"
     steps = [
-        f"kill -KILL {' '.join(pids)}    so that nothing of ours sells beside you" if pids else "",
+        f"kill -KILL {' '.join(pids)}    # so that nothing of ours sells beside you" if pids else "",
         f"{_DASHBOARD.get(mode, _DASHBOARD['paper'])}, account ending {account.get('last4') or '(see its number)'}",
         "Orders: cancel every open option order and wait until it says canceled",
         *_sales(state),
@@ -152,6 +152,8 @@ def _next(step: Mapping[str, Any], state: Mapping[str, Any]) -> str:
 
 
 def _protections(state: Mapping[str, Any]) -> list[str]:
+    if state.get("gates") is None and state.get("protections") is None:
+        return ["not known without the process"]
     found = [
         f"{each.get('name')}: {each.get('state')} ({each.get('value')} of {each.get('limit')})"
         for each in state.get("protections") or ()

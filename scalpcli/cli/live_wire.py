@@ -163,6 +163,9 @@ async def screen(job: LiveJob) -> AsyncIterator[None]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "scalpcli", "live", "watch", "--run", str(job.folder)
     )
+    job.out.hold()
+    left = asyncio.create_task(process.wait())
+    left.add_done_callback(lambda _: job.out.release())
     try:
         yield
     finally:
@@ -172,7 +175,7 @@ async def screen(job: LiveJob) -> AsyncIterator[None]:
                 await asyncio.wait_for(process.wait(), _STATE_S)
         if process.returncode is None:
             process.terminate()
-            await process.wait()
+        await left
 
 
 async def heartbeats(job: LiveJob, is_alive: Callable[[], bool]) -> None:
