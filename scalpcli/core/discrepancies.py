@@ -55,9 +55,24 @@ class Discrepancies:
         if reply.kind is ReplyKind.FILL:
             self.alarm("fill of an order that this session did not send", reply.order_id, reply.quantity, 0.0, t_ns)
 
-    def on_oversold(self, sent: SentOrder, unheld: int, t_ns: int) -> None:
-        """An order sold contracts that were not held; its fill is booked, what is held stays at zero."""
+    def on_oversold(self, sent: SentOrder, unheld: int, price_e4: int, t_ns: int) -> None:
+        """An order sold more than its scalp held: other scalps' contracts first, then what nobody here held.
+
+        Its fill is booked, and what is held never goes below zero.
+        """
         symbol = sent.order.instrument.symbol
+        for scalp in self._of(symbol):
+            quantity = min(unheld, scalp.held)
+            if quantity > 0:
+                unheld -= quantity
+                if not scalp.is_leaving:
+                    message = f"sold by {sent.order.order_id}"
+                    why = ExitSignal(ExitReason.EXTERNAL, float(quantity), float(scalp.held), message)
+                    self._executor.note_exit(scalp, why, t_ns)
+                self._executor.books.match(scalp, quantity, price_e4)
+                self._executor.go_on_leaving(scalp, t_ns)
+        if unheld == 0:
+            return
         self._stops.set(OVERSOLD, symbol, float(unheld), 0.0, symbol)
         self.alarm(f"{sent.order.order_id} sold more than was held", symbol, float(unheld), 0.0, t_ns)
 

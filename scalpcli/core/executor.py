@@ -199,7 +199,7 @@ class AutoExecutor:
         if sent.remaining <= 0:
             self.flow.end(sent)
         if unheld:
-            self.discrepancies.on_oversold(sent, unheld, t_ns)
+            self.discrepancies.on_oversold(sent, unheld, reply.price_e4, t_ns)
         if not self.books.is_live(scalp):
             return
         if not scalp.is_leaving:

@@ -72,6 +72,13 @@ class ScalpBooks:
         self.ledger.unmatched_e4 += price_e4 * unheld * STANDARD_MULTIPLIER
         return unheld
 
+    def match(self, scalp: Scalp, quantity: int, price_e4: int) -> None:
+        """Let contracts that another scalp's order sold beyond its own count as this one's; the money is booked."""
+        scalp.held -= quantity
+        scalp.sold += quantity
+        scalp.sold_sum_e4 += price_e4 * quantity
+        self.ledger.unmatched_e4 -= price_e4 * quantity * STANDARD_MULTIPLIER
+
     def settle(self, scalp: Scalp, intrinsic_e4: int) -> None:
         """Book contracts that expired at their intrinsic value: no sale, no fee."""
         self.ledger.cash_e4 += intrinsic_e4 * scalp.held * STANDARD_MULTIPLIER

@@ -30,7 +30,7 @@ GAP_CAUSE: Final = "gap_cause"
 
 BROKER: Final = "broker"
 """Body: one `model.order.Reply` of the real broker: `reply` (a `ReplyKind`), `order_id`, `ts_market_ns`, and where they
-say something `quantity`, `price_e4` and `reason`. Repetitions are left out before it becomes a row."""
+say something `quantity`, `price_e4`, `bid_e4`, `ask_e4` and `reason`. Repetitions are left out before it becomes a row."""
 RECONCILE: Final = "reconcile"
 """Body: `symbol`, `held` (contracts we believe we hold), `broker` (contracts the broker says), `action` (one of
 `RECONCILE_ACTIONS`), `price_e4` (what was paid or got for the difference, 0 = not known), `reason`."""
@@ -87,9 +87,9 @@ def body_fault(note: Note) -> str:
 def _fill_fault(body: dict[str, Any]) -> str:
     """Why a reply's numbers are not right; only a fill must have them."""
     least = 1 if body["reply"] == ReplyKind.FILL else 0
-    for name in ("quantity", "price_e4"):
-        if not _is_count(body.get(name, 0)) or body.get(name, 0) < least:
-            return f"`{name}` of a note of kind `{BROKER}` is not a whole number from {least}"
+    for name, lowest in (("quantity", least), ("price_e4", least), ("bid_e4", 0), ("ask_e4", 0)):
+        if not _is_count(body.get(name, 0)) or body.get(name, 0) < lowest:
+            return f"`{name}` of a note of kind `{BROKER}` is not a whole number from {lowest}"
     return ""
 
 
@@ -102,6 +102,8 @@ def reply_of(note: Note) -> Reply:
         body["ts_market_ns"],
         quantity=body.get("quantity", 0),
         price_e4=body.get("price_e4", 0),
+        bid_e4=body.get("bid_e4", 0),
+        ask_e4=body.get("ask_e4", 0),
         reason=body.get("reason", ""),
     )
 
