@@ -119,6 +119,7 @@ def reconcile(
 ) -> None:
     """Compare with the broker now, and show what was found."""
     del verbose
+    from scalpcli.cli.live_status import difference_words
     from scalpcli.runtime.control import ask
 
     found = _find(out, run, symbol)
@@ -129,7 +130,7 @@ def reconcile(
         return
     differences = answer.get("differences") or []
     for each in differences:
-        print(f"{found.mark} differs: {each}")  # noqa: T201 - data to stdout
+        print(f"{found.mark} differs: {difference_words(each)}")  # noqa: T201 - data to stdout
     if not differences:
         print(f"{found.mark} no difference: orders, positions and fills are as the broker says")  # noqa: T201
 

@@ -61,7 +61,7 @@ def blind_to(state: Mapping[str, Any]) -> list[str]:
         elif (age_s := _age_s(position.get("quote_ns"), now_ns)) is not None and age_s > STALE_QUOTE_S:
             found.append(f"the bid of {position.get('symbol')}: last quote {age_s:,.0f} s ago")
     found += [f"what became of order {order_id}: it is looked up" for order_id in broker.get("unknown") or ()]
-    found += [f"a difference with the broker: {_words(each)}" for each in broker.get("differences") or ()]
+    found += [f"a difference with the broker: {difference_words(each)}" for each in broker.get("differences") or ()]
     if broker and broker.get("updates_ready") is False:
         found.append("order updates: their stream is down; orders are looked up instead")
     if guard.get("pid") and guard.get("alive") is False:
@@ -192,7 +192,9 @@ def _signed(value: float | None) -> str:
     return UNKNOWN if value is None else f"{value:+,.2f}"
 
 
-def _words(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name} {item}" for name, item in value.items())
-    return str(value)
+def difference_words(told: Any) -> str:
+    """A difference between the broker and us, in words."""
+    if not isinstance(told, Mapping):
+        return str(told)
+    rest = ", ".join(f"{name} {value}" for name, value in told.items() if name != "symbol")
+    return f"{told['symbol']}: {rest}" if "symbol" in told else rest

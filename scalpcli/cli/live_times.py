@@ -62,7 +62,10 @@ def until_ns(text: str, session: Session, now_ns: int) -> int:
     match = _DURATION.fullmatch(text)
     if match is not None and text:
         hours, minutes, seconds = (int(part or 0) for part in match.groups())
-        return min(now_ns + ((hours * 60 + minutes) * 60 + seconds) * NS_PER_S, session.close_ns)
+        duration_s = (hours * _MINUTES_PER_HOUR + minutes) * 60 + seconds
+        if not duration_s:
+            raise UsageError(f"`--until {text}` is no time at all", hint="write one like 20m, 1h30m or close")
+        return min(now_ns + duration_s * NS_PER_S, session.close_ns)
     result_ns = time_ns("--until", text, session)
     if result_ns <= now_ns:
         # Not a usage error: a unit that fires late is no fault of whoever wrote it.
