@@ -8,6 +8,8 @@ of the same rows restores every state.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Final
 
 from scalpcli.core.gates import SessionTally, entry_messages_max
 from scalpcli.core.order_flow import OrderFlow
@@ -21,6 +23,27 @@ from scalpcli.model.instrument import STANDARD_MULTIPLIER, Instrument, round_to_
 from scalpcli.model.order import Leg
 from scalpcli.model.params import Params
 from scalpcli.units import NS_PER_S, e4_to_usd, s_to_ns, usd_to_e4
+
+OK: Final = "ok"
+STOPPING: Final = "stopping entries"
+SELLING: Final = "selling"
+
+
+@dataclass(frozen=True, slots=True)
+class ProtectionState:
+    """How one protection stands, for people.
+
+    Attributes:
+        name: Its gate.
+        value: What was found, in the unit of its setting.
+        limit: What it is held against; nothing where it is off.
+        state: `OK`, `STOPPING` or `SELLING`.
+    """
+
+    name: str
+    value: float
+    limit: float | None
+    state: str
 
 
 class Protections:
@@ -38,6 +61,7 @@ class Protections:
     def __init__(
         self, params: Params, view: MarketView, ledger: Ledger, tally: SessionTally, flow: OrderFlow, emit: Emit
     ) -> None:
+        self._params = params
         self._risk = params.risk
         self._view = view
         self._ledger = ledger
@@ -116,3 +140,42 @@ class Protections:
             return 0
         highest_e4 = math.floor(quote.ask_e4 * (1.0 + collar_pct / 100.0))
         return min(limit_e4, max(round_to_tick(instrument.tick_rule, highest_e4, up=False), 0))
+
+    # --- for people ------------------------------------------------------------------------------------------
+
+    def states(self, scalps: list[Scalp], t_ns: int) -> list[ProtectionState]:
+        """How every protection stands at `t_ns`; what can be off is told as off, what stands beside them follows."""
+        tally, gates, scalp = self._tally, self._params.gates, self._params.scalp
+        begun = tally.scalps_opened + tally.scalps_waiting
+        messages_max = entry_messages_max(self._risk)
+        counted = (
+            ("loss_streak", tally.losses_in_a_row, gates.loss_streak_max or None),
+            ("daily_count", begun, scalp.max_daily_scalps),
+            ("open_position", tally.scalps_live, scalp.max_concurrent_scalps),
+            ("message_rate", tally.messages_of_last_minute(t_ns), None if math.isinf(messages_max) else messages_max),
+            (REJECTS, tally.rejects_in_a_row, self._risk.rejects_in_a_row_max or None),
+        )
+        found = [self._kill_state(scalps), self._loss_state(scalps)]
+        found += [
+            ProtectionState(name, float(value), limit, STOPPING if limit is not None and value >= limit else OK)
+            for name, value, limit in counted
+        ]
+        told = {DAILY_LOSS, REJECTS}
+        return found + [
+            ProtectionState(stop.gate, stop.value, stop.limit, STOPPING)
+            for stop in tally.stops
+            if stop.gate not in told
+        ]
+
+    def _kill_state(self, scalps: list[Scalp]) -> ProtectionState:
+        tally = self._tally
+        ends = STOPPING if tally.is_killed or tally.is_stopped else OK
+        return ProtectionState("kill", float(ends != OK), 1.0, SELLING if tally.is_killed and scalps else ends)
+
+    def _loss_state(self, scalps: list[Scalp]) -> ProtectionState:
+        loss = max(0.0, -e4_to_usd(self.result_e4(scalps)))
+        limit = e4_to_usd(self._loss_e4) if self._loss_e4 > 0 else None
+        ends = STOPPING if self._tally.stops.has(DAILY_LOSS) else OK
+        return ProtectionState(
+            DAILY_LOSS, loss, limit, SELLING if ends != OK and scalps and self.sells_at_daily_loss else ends
+        )

@@ -10,7 +10,7 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 from scalpcli.core.exits import ScalpExitManager, pnl_pct, stop_bid_e4, target_bid_e4
-from scalpcli.core.gates import Gates, SessionTally
+from scalpcli.core.gates import Gates
 from scalpcli.core.layout import LEVEL_SLOTS, NEVER_NS, SIDES
 from scalpcli.core.position import Scalp
 from scalpcli.model.instrument import STANDARD_MULTIPLIER
@@ -190,26 +190,11 @@ def _result(trader: Trader, positions: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _protections(trader: Trader) -> list[dict[str, Any]]:
-    """What ends entries, and what stands of it now."""
-    tally, gates = trader.live.engine.tally, trader.parts.setup.params.gates
-    found = [
-        _protection("daily_loss", -tally.realised_e4 / E4_PER_USD, gates.daily_loss_usd_max, tally),
-        _protection("loss_streak", tally.losses_in_a_row, gates.loss_streak_max, tally),
+    """What ends entries, and how it stands now."""
+    found = trader.live.engine.protections(trader.live.known_ns)
+    return [
+        {"name": each.name, "value": _known(each.value), "limit": each.limit, "state": each.state} for each in found
     ]
-    standing = [
-        {"name": stop.gate, "value": _known(stop.value), "limit": _known(stop.limit), "state": _STOPPING}
-        for stop in tally.stops
-    ]
-    return found + standing
-
-
-_STOPPING: Final = "stopping entries"
-
-
-def _protection(name: str, value: float, limit: float, tally: SessionTally) -> dict[str, Any]:
-    is_reached = 0 < limit <= value
-    state = ("selling" if tally.scalps_live else _STOPPING) if is_reached else "ok"
-    return {"name": name, "value": round(float(value), 2), "limit": float(limit) if limit else None, "state": state}
 
 
 def _feed(trader: Trader) -> dict[str, Any]:

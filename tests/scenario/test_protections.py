@@ -9,7 +9,7 @@ import pytest
 from tests.scenario.restart import restarted
 from tests.scenario.test_gates import STANDING
 from tests.scenario.test_gates_of_history import lost
-from tests.scenario.world import AT_ONCE, BOUGHT, BOUGHT_AT_ONCE, BURST, CALL, PUT, Script, market, perform
+from tests.scenario.world import AT_ONCE, BOUGHT, BOUGHT_AT_ONCE, BURST, CALL, PUT, Script, clock, market, perform
 
 TWICE = {BURST: 1.0, "10:32:05": -1.0}
 """A call at 10:31:00, a put at 10:32:05."""
@@ -255,3 +255,43 @@ def test_what_the_session_did_before_survives_a_restart(settings: dict[str, Any]
     played = restarted(lost(jumps={BURST: 1.0, "10:32:00": 1.0}), "10:31:30", until="10:32:01", **settings | AT_ONCE)
 
     assert len(played.of("refusal")) == 1
+
+
+def states(script: Script, until: str, **settings: Any) -> dict[str, tuple[float, float | None, str]]:
+    """How every protection stands at the end of a play."""
+    engine = perform(script, until=until, **settings).engine
+    return {each.name: (each.value, each.limit, each.state) for each in engine.protections(clock(until))}
+
+
+def test_protections_are_told_with_what_was_found_and_their_limits():
+    """Off is no limit; one scalp of five, two messages of sixty."""
+    found = states(sunk(), "10:31:40", **AT_ONCE)
+
+    assert found == {
+        "kill": (0.0, 1.0, "ok"),
+        "daily_loss": (200.0, None, "ok"),
+        "loss_streak": (0.0, None, "ok"),
+        "daily_count": (1.0, 5, "ok"),
+        "open_position": (1.0, 1, "stopping entries"),
+        "message_rate": (1.0, 60, "ok"),
+        "rejects": (0.0, 3, "ok"),
+    }
+
+
+def test_a_protection_that_sells_is_told_as_selling():
+    """Killed with something held, and the day's loss reached with `daily_loss_sells`."""
+    script = sunk().option("C400", "10:31:30.01", 0.0, 1.24).operator("10:31:41", "kill")
+    gates = {"daily_loss_usd_max": 200.0, "daily_loss_sells": True}
+
+    found = states(script, "10:31:42", gates=gates)
+
+    assert (found["kill"][2], found["daily_loss"][1:]) == ("selling", (200.0, "selling"))
+
+
+def test_what_else_stands_against_entries_is_told_too():
+    """A difference with the broker and trading that has not begun."""
+    script = market().compared("10:30:20", "stop", 0, 3)
+
+    found = states(script, "10:30:30", mode="paper")
+
+    assert (found["not_live"], found["reconcile"]) == ((0.0, 1.0, "stopping entries"), (3.0, 0.0, "stopping entries"))
