@@ -89,7 +89,15 @@ def compared(proof: Proof, hot: Kernel) -> View:
 
     It is kept in the run's folder as well, where that can be written to. Of a run that is not proven only that is told.
     """
-    from scalpcli.report.against import keep, result_object, result_section, split, trade_rows, trades_section
+    from scalpcli.report.against import split
+    from scalpcli.report.against_view import (
+        keep,
+        missed_section,
+        result_object,
+        result_section,
+        trade_rows,
+        trades_section,
+    )
     from scalpcli.report.view import View
     from scalpcli.runtime.against import simulate
 
@@ -110,7 +118,8 @@ def compared(proof: Proof, hot: Kernel) -> View:
     more = {"notices": [*notices_of(proof), *doubts], "proof": proof_object(proof), "result": result}
     with contextlib.suppress(OSError):
         keep(proof.folder, proof.journal.digest, more | {"trades": rows})
-    sections = [proof_section(proof), result_section(result), *([trades_section(rows)] if rows else [])]
+    lists = [each for each in (trades_section(rows), missed_section(rows)) if each.rows]
+    sections = [proof_section(proof), result_section(result), *lists]
     return View("trades", sections, rows, more, f"{proof.facts.mode.upper()} run {proof.folder}")
 
 

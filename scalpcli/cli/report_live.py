@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def prove_all(results: Results, *, quiet: bool) -> None:
     """Prove the live runs among these that were not proven before; those that cannot be are told."""
-    from scalpcli.report.against import kept
+    from scalpcli.report.against_view import kept
     from scalpcli.runtime.against_facts import FACTS_FILE
 
     for run in results.runs:

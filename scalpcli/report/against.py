@@ -3,8 +3,8 @@
 Decides which part of the difference each trade and each fee belongs to. All money is whole 1/10000 USD, so the parts
 add up to the difference exactly:
 
-1. *Missed*: a trade that only one of the two made; it counts whole, before fees. What is told of them is a trade of
-   the other kind: live missed it, or live alone made it.
+1. *Missed*: a trade that only one of the two made counts whole, before fees; why the other did not make it is told as
+   far as its journal knows.
 2. *Partial fills*: both made it, with other quantities: what simulation's result would be for live's quantity, less
    what it was. Rounded to the cent.
 3. *Latency*: both made it, at other times: what the quotes that stood at live's fills (the ask for buys, the bid for
@@ -19,23 +19,15 @@ Trades are the same where side and contract agree and the signals are within `pa
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from scalpcli import __version__
 from scalpcli.model.instrument import STANDARD_MULTIPLIER, parse_occ
-from scalpcli.model.session import ns_to_new_york
 from scalpcli.report.events import Life, Record, SessionEvents
-from scalpcli.report.parity import pairs
-from scalpcli.report.section import Head, Section, number, table
-from scalpcli.runtime.run_folder import replace_file
-from scalpcli.units import E4_PER_USD
+from scalpcli.report.parity import WITHIN_MS, pairs
+from scalpcli.units import E4_PER_USD, NS_PER_MS
 
-KEPT_FILE: Final = "against.json"
-_TITLE: Final = "Live against the simulated broker"
 CENT_E4: Final = E4_PER_USD // 100
 QuoteAt = Callable[[str, int], tuple[int, int] | None]
 """Bid and ask of a contract at a time of the market's clock, 1/10000 USD; nothing where none is known."""
@@ -76,6 +68,7 @@ class Compared:
         live: As live made it.
         simulated: As the simulated broker made it.
         latency_e4: Its share of each part; fees are the day's, so they are no trade's.
+        why: Of a missed one, why the other did not make it, as far as its journal tells.
     """
 
     live: Life | None
@@ -84,6 +77,7 @@ class Compared:
     price_e4: int = 0
     missed_e4: int = 0
     partial_e4: int = 0
+    why: str = ""
 
     @property
     def life(self) -> Life:
@@ -136,7 +130,7 @@ def split(live: Book, simulated: Book, quote_at: QuoteAt) -> Split:
     """
     left, right = _by_contract(live.events), _by_contract(simulated.events)
     found = [
-        _compared(*pair, quote_at)
+        _compared(*pair, quote_at) if all(pair) else _missed(*pair, live, simulated)
         for key in left.keys() | right.keys()
         for pair in pairs(left.get(key, ()), right.get(key, ()))
     ]
@@ -164,10 +158,42 @@ def _trade(life: Life) -> Record:
     return life.trade
 
 
+def _missed(made: Life | None, other: Life | None, live: Book, simulated: Book) -> Compared:
+    if made is not None:
+        return Compared(made, None, missed_e4=_trade(made)["gross_e4"], why=why_not(made, simulated.events))
+    assert other is not None
+    return Compared(None, other, missed_e4=-_trade(other)["gross_e4"], why=why_not(other, live.events))
+
+
+def why_not(made: Life, other: SessionEvents) -> str:
+    """Why another play of the same rows did not make a trade.
+
+    Args:
+        made: The trade's signal, as one play made it.
+        other: The records of the other.
+    """
+    signal = made.signal
+    near = [
+        each for each in other.lives.values() if each.signal["side"] == signal["side"] and _is_near(each.signal, signal)
+    ]
+    same = [each for each in near if each.signal["option_symbol"] == signal["option_symbol"]]
+    if same:
+        return str(same[0].unfilled["reason"]) if same[0].unfilled is not None else "bought and not closed"
+    if near:
+        return f"took {short_name(near[0].signal['option_symbol'])} instead"
+    for record in other.episodes:
+        if record["kind"] == "missed" and record["side"] == signal["side"] and _is_near(record, signal):
+            return " ".join(filter(None, (record["gate"], record["detail"])))
+    return "no trigger rose"
+
+
+def _is_near(one: Record, other: Record) -> bool:
+    return bool(abs(one["ts_ns"] - other["ts_ns"]) <= WITHIN_MS * NS_PER_MS)
+
+
 def _compared(live: Life | None, simulated: Life | None, quote_at: QuoteAt) -> Compared:
-    if simulated is None or live is None:
-        gross_e4 = (_trade(live)["gross_e4"] if live else 0) - (_trade(simulated)["gross_e4"] if simulated else 0)
-        return Compared(live, simulated, missed_e4=gross_e4)
+    assert live is not None
+    assert simulated is not None
     ours, theirs = _trade(live), _trade(simulated)
     quantity, of = ours["quantity"], theirs["quantity"]
     # The simulated trade at live's quantity, as filled and at the quotes that stood.
@@ -215,167 +241,7 @@ def _quote_of_tape(fill: Record, symbol: str, quote_at: QuoteAt) -> tuple[int, i
     return (bid_e4 if bid_e4 > 0 else fill["price_e4"]), (ask_e4 if ask_e4 > 0 else fill["price_e4"])
 
 
-# --- kept beside the run ---------------------------------------------------------------------------------------
-
-
-def keep(folder: Path, digest: str, found: dict[str, Any]) -> None:
-    """Keep what was found in the run's folder, whole or not at all.
-
-    Args:
-        folder: The run.
-        digest: sha256 of its journal; what was found holds for that one alone.
-        found: `proof`, `result`, `trades` and `notices`.
-
-    Raises:
-        OSError: the folder cannot be written to.
-    """
-    text = json.dumps({"decisions_digest": digest, "code_version": __version__, **found}, indent=2) + "\n"
-    replace_file(folder / KEPT_FILE, lambda work: work.write_text(text, encoding="utf-8"))
-
-
-def kept(folder: Path, digest: str) -> dict[str, Any] | None:
-    """What this version found about a run before; nothing where it did not, or the journal is another one now."""
-    try:
-        found: dict[str, Any] = json.loads((folder / KEPT_FILE).read_bytes())
-        is_same = found["decisions_digest"] == digest and found["code_version"] == __version__
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return found if is_same else None
-
-
-# --- as tables and rows --------------------------------------------------------------------------------------
-
-
-def usd(value_e4: int) -> float:
-    """Money in USD."""
-    return value_e4 / E4_PER_USD
-
-
-def trade_rows(found: Split) -> list[dict[str, Any]]:
-    """One row a trade, for programs; money in USD."""
-    return [
-        {
-            "signal_ns": each.life.signal["ts_ns"],
-            "side": each.life.signal["side"],
-            "option_symbol": each.life.signal["option_symbol"],
-            "in_live": each.live is not None,
-            "in_simulated": each.simulated is not None,
-            "quantity_live": _trade(each.live)["quantity"] if each.live else None,
-            "quantity_simulated": _trade(each.simulated)["quantity"] if each.simulated else None,
-            "gross_live_usd": usd(_trade(each.live)["gross_e4"]) if each.live else None,
-            "gross_simulated_usd": usd(_trade(each.simulated)["gross_e4"]) if each.simulated else None,
-            "latency_usd": usd(each.latency_e4),
-            "price_usd": usd(each.price_e4),
-            "missed_usd": usd(each.missed_e4),
-            "partial_usd": usd(each.partial_e4),
-        }
-        for each in found.trades
-    ]
-
-
-def result_object(found: Split) -> dict[str, Any]:
-    """Results and parts for programs; money in USD, parts add up to `difference_usd`."""
-    return {
-        "live_net_usd": usd(found.live.net_e4),
-        "simulated_net_usd": usd(found.simulated.net_e4),
-        "difference_usd": usd(found.difference_e4),
-        **{f"{name}_usd": usd(value) for name, value in found.parts_e4.items()},
-    }
-
-
-def proof_words(proof: dict[str, Any]) -> str:
-    """A proof in words.
-
-    Args:
-        proof: As `keep` was given it.
-    """
-    if not proof["equal"]:
-        return f"DIFFERS at line {proof['difference']['line']}"
-    return f"{proof['decisions']:,} decisions equal{'' if proof['finished'] else ', session not finished'}"
-
-
-def kept_sections(found: Sequence[tuple[str, dict[str, Any]]]) -> list[Section]:
-    """What was found about live runs before, as tables of a report.
-
-    Args:
-        found: Name of a run and what `kept` tells of it.
-    """
-    if len(found) == 1 and found[0][1]["proof"]["equal"]:
-        told = found[0][1]
-        return [result_section(told["result"], proof_words(told["proof"]))]
-    heads = (
-        Head("run", "run", right=False),
-        Head("proof", "proof", right=False),
-        Head("difference", "difference"),
-        *(Head(name, name) for name in PARTS),
-    )
-    rows = []
-    for name, told in found:
-        result = told.get("result", {})
-        parts = {each: number(result.get(f"{each}_usd"), 2) for each in ("difference", *PARTS)}
-        rows.append({"run": name, "proof": proof_words(told["proof"]), **parts})
-    return [table(_TITLE, heads, rows, "USD, live less simulated")] if rows else []
-
-
-def result_section(result: dict[str, Any], note: str = "") -> Section:
-    """The parts as a table.
-
-    Args:
-        result: As `result_object` tells it.
-        note: Line below it.
-    """
-    heads = (Head("part", "", right=False), Head("usd", "USD"), Head("what", "what it is", right=False))
-    rows = [
-        {"part": "live", "usd": number(result["live_net_usd"], 2), "what": "result after fees"},
-        {"part": "simulated", "usd": number(result["simulated_net_usd"], 2), "what": "same rows, simulated broker"},
-        {"part": "difference", "usd": number(result["difference_usd"], 2), "what": "live less simulated; of this:"},
-    ]
-    rows += [
-        {"part": f"  {name}", "usd": number(result[f"{name}_usd"], 2), "what": what} for name, what in PARTS.items()
-    ]
-    return table(_TITLE, heads, rows, note)
-
-
-def trades_section(rows: Sequence[dict[str, Any]]) -> Section:
-    """What each trade gave to the difference.
-
-    Args:
-        rows: As `trade_rows` tells them.
-    """
-    heads = (
-        Head("at", "signal", right=False),
-        Head("contract", "contract", right=False),
-        Head("where", "in", right=False),
-        Head("n", "n"),
-        Head("live", "live"),
-        Head("simulated", "sim."),
-        Head("latency", "latency"),
-        Head("price", "price"),
-        Head("partial", "partial"),
-    )
-    cells = [
-        {
-            "at": ns_to_new_york(row["signal_ns"])[:8],
-            "contract": _contract(row["option_symbol"]),
-            "where": "both" if row["in_live"] and row["in_simulated"] else "live" if row["in_live"] else "sim.",
-            "n": _quantities(row),
-            "live": number(row["gross_live_usd"], 2),
-            "simulated": number(row["gross_simulated_usd"], 2),
-            "latency": number(row["latency_usd"], 2),
-            "price": number(row["price_usd"], 2),
-            "partial": number(row["partial_usd"], 2),
-        }
-        for row in rows
-    ]
-    return table("Trades, USD before fees", heads, cells)
-
-
-def _contract(symbol: str) -> str:
+def short_name(symbol: str) -> str:
     """`395P`, as people say it; trades of one session seldom differ in expiry, and programs get the symbol."""
     contract = parse_occ(symbol)
     return f"{contract.strike_e4 / E4_PER_USD:g}{contract.right}"
-
-
-def _quantities(row: dict[str, Any]) -> str:
-    told = [str(row[name]) for name in ("quantity_live", "quantity_simulated") if row[name] is not None]
-    return "/".join(dict.fromkeys(told))

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
-from scalpcli.report.against import kept
+from scalpcli.report.against_view import kept
 from scalpcli.report.figures import INTERVALS, TARGETS, verdict
 from scalpcli.report.funnel import TRIGGERS, Step, gates, total
 from scalpcli.report.groups import grouped

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from scalpcli.model.session import ns_to_new_york
-from scalpcli.report.against import kept_sections
+from scalpcli.report.against_view import kept_sections
 from scalpcli.report.document import GROUPINGS, found_of, funnel, session_row, trade_rows
 from scalpcli.report.figures import TRADES_MIN
 from scalpcli.report.funnel import TRIGGERS

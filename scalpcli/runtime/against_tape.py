@@ -15,11 +15,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from scalpcli.core.layout import NEVER_NS
 from scalpcli.errors import DataError
 from scalpcli.model.block import Block
 from scalpcli.model.instrument import Instrument
 from scalpcli.model.note import LIVE, Note
-from scalpcli.model.row import COLD, OPTION_QUOTE, RowBatch
+from scalpcli.model.row import CHANNEL_OPTION_QUOTES, COLD, GAP, GAP_BEGIN, GAP_END, OPTION_QUOTE, RowBatch
 from scalpcli.model.session import Session
 from scalpcli.runtime.recording import symbol_folder
 from scalpcli.runtime.seal import recording_folder
@@ -190,25 +191,38 @@ class QuotesOf:
         self._is_received = is_received
         self._wanted = np.array(sorted(instrument_ids), np.int64)
         self._parts: list[tuple[NDArray[Any], ...]] = []
+        self._blind: list[list[int]] = []
         self._sorted: dict[int, tuple[NDArray[Any], ...]] | None = None
 
     def take(self, batch: RowBatch) -> None:
-        """Keep what a batch holds of them."""
+        """Keep what a batch holds of them, and when no quote could be seen."""
+        is_gap = (batch.kind == GAP) & (batch.size & CHANNEL_OPTION_QUOTES != 0)
+        for row in np.flatnonzero(is_gap):
+            self._follow_gap(int(batch.flags[row]), int(batch.ts_event_ns[row]), int(batch.ts_recv_ns[row]))
         is_wanted = (batch.kind == OPTION_QUOTE) & np.isin(batch.instrument_id, self._wanted)
         if is_wanted.any():
             times_ns = batch.ts_recv_ns if self._is_received else batch.ts_event_ns
             columns = (batch.instrument_id, times_ns, batch.price_e4, batch.ask_e4)
             self._parts.append(tuple(column[is_wanted] for column in columns))
 
+    def _follow_gap(self, flags: int, start_ns: int, now_ns: int) -> None:
+        if flags & GAP_BEGIN:
+            self._blind.append([start_ns, now_ns if flags & GAP_END else NEVER_NS])
+        elif self._blind:
+            self._blind[-1][1] = now_ns
+
     def at(self, instrument_id: int, time_ns: int) -> tuple[int, int] | None:
-        """Bid and ask that stood at a time, 1/10000 USD; nothing where none had come."""
+        """Bid and ask that stood at a time, 1/10000 USD; nothing where none had come since the tape last was blind."""
         if self._sorted is None:
             self._sorted = self._by_instrument()
         if instrument_id not in self._sorted:
             return None
         times, bids, asks = self._sorted[instrument_id]
         place = int(np.searchsorted(times, time_ns, side="right")) - 1
-        return None if place < 0 else (int(bids[place]), int(asks[place]))
+        seen_ns = max((end_ns for start_ns, end_ns in self._blind if start_ns <= time_ns), default=0)
+        if place < 0 or not seen_ns <= times[place] <= time_ns:
+            return None
+        return int(bids[place]), int(asks[place])
 
     def _by_instrument(self) -> dict[int, tuple[NDArray[Any], ...]]:
         if not self._parts:

@@ -6,12 +6,14 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from scalpcli.errors import DataError
 from scalpcli.model.note import LIVE, OPERATOR, RECONCILE
-from scalpcli.model.row import OPTION_QUOTE
+from scalpcli.model.row import COLUMNS, GAP, GAP_BEGIN, GAP_END, OPTION_QUOTE, RowBatch
 from scalpcli.runtime.against import prove, simulate
+from scalpcli.runtime.against_tape import QuotesOf
 from scalpcli.runtime.compiler import load_kernel
 from scalpcli.runtime.tape import Tape
 from tests.against_samples import Made, live_run, records_of, replace_tape, retell, tape_of, unseal
@@ -246,3 +248,22 @@ def test_latencies_that_cannot_be_read_are_told(run):
     _, doubts = simulate(prove(run, HOT), HOT)
 
     assert "instead" in doubts[0]
+
+
+def test_no_quote_stands_where_the_tape_was_blind():
+    """Between the gap's rows, and until a quote came after it, nobody knows what stood."""
+    seconds = [(1, OPTION_QUOTE), (2, GAP), (5, GAP), (7, OPTION_QUOTE)]
+    columns = {name: np.zeros(len(seconds), kind) for name, kind in COLUMNS.items()}
+    columns["ts_recv_ns"][:] = columns["ts_event_ns"][:] = [second for second, _ in seconds]
+    columns["kind"][:] = [kind for _, kind in seconds]
+    columns["instrument_id"][:] = [1, 0, 0, 1]
+    columns["price_e4"][:], columns["ask_e4"][:] = [100, 0, 0, 300], [200, 0, 0, 400]
+    columns["size"][:], columns["flags"][:] = [1, 8, 8, 1], [0, GAP_BEGIN, GAP_END, 0]
+    quotes = QuotesOf({1}, is_received=False)
+
+    quotes.take(RowBatch.from_columns(columns))
+
+    assert [quotes.at(1, second) for second in range(9)] == [
+        None, (100, 200), None, None, None, None, None, (300, 400), (300, 400),
+    ]  # fmt: skip
+    assert quotes.at(2, 1) is None

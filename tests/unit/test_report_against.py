@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalpcli.report.against import Book, keep, kept, result_object, scaled, split, trade_rows
+from scalpcli.report.against import Book, scaled, split
+from scalpcli.report.against_view import keep, kept, result_object, trade_rows
 from scalpcli.report.events import Life, SessionEvents
 
 SECOND_NS = 1_000_000_000
@@ -108,6 +109,47 @@ def test_a_trade_that_only_one_made_is_missed():
 
     assert found.parts_e4["missed"] == -1_000 * 100 - 2_800 * 10 * 100
     assert [(row["in_live"], row["in_simulated"]) for row in trade_rows(found)] == [(True, False), (False, True)]
+
+
+def without_trade(reason=None, *, symbol=CALL):
+    """A signal's life in which nothing was closed."""
+    found = life([fill("entry", 1, 1, 0), fill("exit", 1, 1, 0)], symbol=symbol)
+    found.trade, found.unfilled = None, None if reason is None else {"reason": reason}
+    return found
+
+
+def episode(gate, detail="", *, at_ns=SECOND_NS, side="call", kind="missed"):
+    """A record of a trigger that became no signal."""
+    return {"kind": kind, "side": side, "ts_ns": at_ns, "gate": gate, "detail": detail}
+
+
+@pytest.mark.parametrize(
+    ("lives", "episodes", "why"),
+    [
+        ([without_trade("decided 2286 ms ago")], [], "decided 2286 ms ago"),
+        ([without_trade()], [], "bought and not closed"),
+        ([without_trade(symbol=PUT)], [episode("kill", "killed")], "kill killed"),
+        ([], [episode("cooldown", at_ns=9 * SECOND_NS), episode("open_position")], "open_position"),
+        ([], [episode("cooldown", side="put"), episode("spread", kind="refusal")], "no trigger rose"),
+    ],
+)
+def test_why_a_trade_was_missed_is_told(lives, episodes, why):
+    """What the journal of the other says of the same moment and side: an order unfilled before a gate."""
+    live = Book(SessionEvents(dict(enumerate(lives)), episodes), 0, 0)
+
+    found = split(live, book(simulated_trade()), quotes())
+
+    assert [row["why"] for row in trade_rows(found)] == [why]
+
+
+def test_another_contract_of_the_same_signal_is_told():
+    """Live chose the next strike: each trade is missed by the other, for that reason."""
+    other = simulated_trade()
+    other.signal["option_symbol"] = other.trade["symbol"] = "TSLA261120C00405000"
+
+    found = split(book(other), book(simulated_trade()), quotes())
+
+    assert sorted(row["why"] for row in trade_rows(found)) == ["took 400C instead", "took 405C instead"]
 
 
 def test_signals_far_apart_are_two_trades():
