@@ -44,6 +44,7 @@ class TrackedOrder:
         is_unknown: Whether it is not certain that the broker has it.
         is_ended: Whether it was told that nothing more happens to it.
         is_cancelling: Whether it was asked for back.
+        is_stray: Whether it works at the broker though we had given it up: it arrived after all.
         missed: Look-ups in a row for which the broker knew no such order.
     """
 
@@ -58,7 +59,10 @@ class TrackedOrder:
     is_unknown: bool = False
     is_ended: bool = False
     is_cancelling: bool = False
+    is_stray: bool = False
     missed: int = 0
+    _is_given_up: bool = False
+    """Whether its end is our own conclusion, not the broker's word."""
     _is_whole: bool = True
     """Whether every execution since the beginning was told to this process."""
     _executions: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -91,6 +95,8 @@ class TrackedOrder:
         self.missed = 0
         self.is_unknown = False
         self.broker_id = order.broker_id or self.broker_id
+        self.is_stray = self._is_given_up and not order.is_ended
+        self._is_given_up = self._is_given_up and not order.is_ended
         if not self.is_ended:
             self.status = order.status
         if order.filled > self._stated[0]:
@@ -134,6 +140,7 @@ class TrackedOrder:
         if self.is_ended:
             return []
         self.is_ended, self.is_unknown, self.status = True, False, "rejected"
+        self._is_given_up = True
         return [Reply(ReplyKind.REJECTED, self.order_id, 0, reason=reason)]
 
     def withdraw(self, reason: str) -> list[Reply]:
@@ -158,6 +165,7 @@ class TrackedOrder:
             self.is_ended = self.is_ended or self.told_quantity >= self.order.quantity
         elif reply.kind in TERMINAL_REPLIES:
             self.is_ended, self.is_unknown = True, False
+            self._is_given_up = reply.kind is ReplyKind.REJECTED
 
     def _accept(self, ts_ns: int) -> list[Reply]:
         if self.is_accepted:
@@ -225,8 +233,10 @@ class OrderTracker:
         """Contracts of one symbol that our working sells may still sell."""
         return sum(
             each.unfilled
-            for each in self.working.values()
-            if each.order.side is OrderSide.SELL and each.order.instrument.symbol == symbol
+            for each in self.orders.values()
+            if (not each.is_ended or each.is_stray)
+            and each.order.side is OrderSide.SELL
+            and each.order.instrument.symbol == symbol
         )
 
     def net(self, symbol: str) -> int:

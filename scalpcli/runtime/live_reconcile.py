@@ -95,6 +95,8 @@ class Reconciler:
         self._strangers: set[str] = set()
         self._expired: set[str] = set()
         """Contracts that are gone because they expired."""
+        self.adopted: dict[str, int] = {}
+        """Symbol -> contracts that others sold and that were adopted at their price."""
         self._is_first = True
         self._unanswered = ""
         self._looking = asyncio.Lock()
@@ -200,13 +202,17 @@ class Reconciler:
         prefix = f"{self._engine.engine.order_prefix}-"
         for order in listed:
             tracked = self._tracker.find(order.order_id)
+            if tracked is not None and tracked.is_ended:
+                self._tell(tracked.take_order(order))
             is_followed = tracked is not None and not tracked.is_ended
             if order.is_ended or is_followed or not order.order_id.startswith(prefix):
                 continue
             if order.order_id not in self._strangers:
                 self._strangers.add(order.order_id)
                 self._alarm(f"{order.order_id} works at the broker and nobody follows it: it is taken back")
-            await self._desk.cancel(order.broker_id)
+            answer = await self._desk.cancel(order.broker_id)
+            if tracked is not None and answer.order is not None:
+                self._tell(tracked.take_order(answer.order))
 
     # --- positions ---------------------------------------------------------------------------------------
 
@@ -261,16 +267,13 @@ class Reconciler:
         parts = await self._others(symbol, broker - held)
         if self._tracker.moves != moves or self._engine.held().get(symbol, 0) != held:
             return
-        if not parts and self._has_expired(symbol):
+        missing = abs(broker - held) - sum(quantity for quantity, _ in parts)
+        if missing and self._has_expired(symbol):
+            # What nobody sold was settled at the close; the engine does so too.
             self._expired.add(symbol)
-            return
+            missing = 0
         if 0 <= broker < held:
-            missing = held - broker - sum(quantity for quantity, _ in parts)
-            left = held
-            for quantity, price_e4 in [*parts, *([(missing, 0)] if missing else [])]:
-                # One row a price: what was got for them adds up to the cent.
-                self._write(symbol, left, left - quantity, "adopt", price_e4, "the broker holds fewer than we believed")
-                left -= quantity
+            self._adopt(symbol, held, [*parts, *([(missing, 0)] if missing else [])])
         elif held == 0 and broker > 0 and self._params.foreign == "ignore":
             self.foreign[symbol] = broker
             self._alarm(f"{broker} x {symbol} were bought by somebody else: they are left alone")
@@ -279,6 +282,14 @@ class Reconciler:
             self._stopped[symbol] = (held, broker)
             self._write(symbol, held, broker, "stop", 0, "the broker holds what we did not buy")
         self._alarm(f"{symbol}: we believed to hold {held}, the broker says {broker}")
+
+    def _adopt(self, symbol: str, held: int, parts: list[tuple[int, int]]) -> None:
+        """Write that contracts are gone, one row a price: what was got for them adds up to the cent."""
+        for quantity, price_e4 in parts:
+            if price_e4:
+                self.adopted[symbol] = self.adopted.get(symbol, 0) + quantity
+            self._write(symbol, held, held - quantity, "adopt", price_e4, "the broker holds fewer than we believed")
+            held -= quantity
 
     async def _look_at_ended(self, symbol: str) -> bool:
         """Look whether orders that had ended for us did more after all; whether one did."""
@@ -295,7 +306,7 @@ class Reconciler:
         return is_news
 
     async def _others(self, symbol: str, more: int) -> list[tuple[int, int]]:
-        """Contracts and price of the latest executions that are none of our orders' and explain `more` contracts.
+        """Contracts and price of others' executions that were not adopted yet and explain `more` contracts.
 
         Raises:
             BrokerSilent: no answer; the difference is looked at again.
@@ -303,12 +314,13 @@ class Reconciler:
         fills = await self._desk.fills(self._engine.setup.session.open_ns)
         side = "buy" if more > 0 else "sell"
         others = [fill for fill in fills if fill.symbol == symbol and fill.side == side and self._is_others(fill)]
-        missing, parts = abs(more), []
-        for fill in sorted(others, key=lambda fill: -fill.ts_market_ns):
-            taken = min(missing, fill.quantity)
+        known, missing, parts = self.adopted.get(symbol, 0) if more < 0 else 0, abs(more), []
+        for fill in sorted(others, key=lambda fill: fill.ts_market_ns):
+            skipped = min(known, fill.quantity)
+            taken = min(missing, fill.quantity - skipped)
+            known, missing = known - skipped, missing - taken
             if taken:
                 parts.append((taken, fill.price_e4))
-            missing -= taken
         return parts
 
     def _is_others(self, fill: BrokerFill) -> bool:

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
+import numpy as np
+
+from scalpcli.core.layout import NEVER_NS
 from scalpcli.core.risk import ApprovedOrder
 from scalpcli.errors import DataError
 from scalpcli.model.block import Block
-from scalpcli.model.note import BROKER, LIVE, OPERATOR
+from scalpcli.model.note import BROKER, LIVE, OPERATOR, RECONCILE
 from scalpcli.model.order import CancelRequest, Reply
 from scalpcli.model.row import COLD
 from scalpcli.runtime.live_engine import LiveEngine
@@ -22,9 +25,6 @@ from scalpcli.runtime.live_orders import OrderTracker, is_entry, reply_of
 from scalpcli.runtime.live_outlet import Decided
 from scalpcli.runtime.live_ports import Past
 from scalpcli.runtime.live_sender import NOBODY_TRADED
-
-MAYBE_SENT_NS: Final = 1
-"""`sent_ns` of an order that an earlier process may have sent: long ago."""
 
 
 @dataclass(slots=True)
@@ -39,6 +39,8 @@ class Resumed:
         armed_ns: When an operator armed last; 0 = never.
         answered: Replies of the simulated market that are rows already.
         last_ns: Receive time of the last row.
+        adopted: Symbol -> contracts that others sold and that were adopted at their price.
+        is_over: Whether the session was ended already, and only the process did not come so far as to say so.
     """
 
     written: int = 0
@@ -48,6 +50,8 @@ class Resumed:
     armed_ns: int = 0
     answered: int = 0
     last_ns: int = 0
+    adopted: dict[str, int] = field(default_factory=dict)
+    is_over: bool = False
 
 
 def fold_past(live: LiveEngine, tracker: OrderTracker, past: Past) -> Resumed:
@@ -59,7 +63,9 @@ def fold_past(live: LiveEngine, tracker: OrderTracker, past: Past) -> Resumed:
     resumed = Resumed()
     written = whole_lines(past.journal)
     others: list[Decided] = []
-    for block in past.blocks:
+    resumed.is_over = bool(written) and b'"kind":"session_end"' in written[-1]
+    end_ns = _time_ns(written[-1]) if resumed.is_over else NEVER_NS
+    for block in (_up_to(each, end_ns) for each in past.blocks):
         if block.rows:
             resumed.last_ns = int(block.columns["ts_recv_ns"][-1])
             live.feed([block], resumed.last_ns - 1)
@@ -69,10 +75,21 @@ def fold_past(live: LiveEngine, tracker: OrderTracker, past: Past) -> Resumed:
         # Instants after the last row were decided too; whatever comes now is stamped later than those.
         live.feed([], max(resumed.last_ns - 1, _time_ns(written[-1])))
         _collect(live, tracker, others)
+    if resumed.is_over:
+        live.finish()
     check_prefix(written, live.lines)
     resumed.written = len(written)
     _sort_out(tracker, others, _orders_in(written), resumed)
     return resumed
+
+
+def _up_to(block: Block, end_ns: int) -> Block:
+    """The rows of a block received up to `end_ns`."""
+    rows = int(np.searchsorted(block.columns["ts_recv_ns"], end_ns, side="right"))
+    if rows == block.rows:
+        return block
+    columns = {name: values[:rows] for name, values in block.columns.items()}
+    return Block(columns, block.notes[: int(np.count_nonzero(columns["kind"] == COLD))])
 
 
 def whole_lines(journal: bytes) -> list[bytes]:
@@ -118,6 +135,9 @@ def _follow(block: Block, tracker: OrderTracker, resumed: Resumed) -> None:
                 tracker.settle(tracked)
         elif kind == LIVE:
             resumed.is_begun = body["phase"] == "begins"
+        elif kind == RECONCILE and body["action"] == "adopt" and body["price_e4"]:
+            gone = int(body["held"]) - int(body["broker"])
+            resumed.adopted[body["symbol"]] = resumed.adopted.get(body["symbol"], 0) + gone
         elif kind == OPERATOR and body["command"] == "arm":
             resumed.armed_ns = time_ns
 
@@ -130,7 +150,8 @@ def _orders_in(lines: list[bytes]) -> set[str]:
 def _sort_out(tracker: OrderTracker, others: list[Decided], on_disk: set[str], resumed: Resumed) -> None:
     for tracked in list(tracker.orders.values()):
         if tracked.order_id in on_disk:
-            tracked.sent_ns = MAYBE_SENT_NS
+            # It may have been sent at once, and may still be on its way.
+            tracked.sent_ns = tracked.decided_ns
         elif tracked.is_ended:
             continue
         elif is_entry(tracked.order):

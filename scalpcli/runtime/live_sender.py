@@ -128,7 +128,7 @@ class Sender:
             self._settle(tracked, replies)
         elif isinstance(command, CancelRequest):
             found = self._tracker.find(command.order_id)
-            if found is not None and not found.is_ended:
+            if found is not None and (not found.is_ended or found.is_stray):
                 found.is_cancelling = True
                 self._settle(found, await self._cancel(found))
         else:

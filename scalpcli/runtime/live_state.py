@@ -158,7 +158,7 @@ def _order(tracked: TrackedOrder) -> dict[str, Any]:
         "filled": tracked.told_quantity,
         "limit": _usd(order.limit_e4) if order.limit_e4 else None,
         "status": "cancelling" if tracked.is_cancelling else status,
-        "sent_ns": tracked.sent_ns if tracked.sent_ns > 1 else tracked.decided_ns,
+        "sent_ns": tracked.sent_ns or None,
     }
 
 

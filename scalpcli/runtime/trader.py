@@ -193,6 +193,10 @@ class Trader:
         self.phase = CATCHING_UP
         resumed = fold_past(self.live, self.tracker, self.parts.past)
         self._outlet.written = resumed.written
+        if resumed.is_over:
+            # The earlier process wrote the sums and did not come so far as to say so.
+            self._reason, self.finished_ns = CLOSE, self.live.known_ns
+            return self._tell_end()
         # Where the clock was set back meanwhile: what was decided must stay before what comes.
         while self.parts.maker.stamp() <= self.live.known_ns:  # noqa: ASYNC110 - only time ends it
             await asyncio.sleep(_CLOCK_LOOK_S)
@@ -224,6 +228,8 @@ class Trader:
     def _take_up(self, resumed: Resumed) -> None:
         """Go on where folding ended."""
         past = self.parts.past
+        if self.reconciler is not None:
+            self.reconciler.adopted.update(resumed.adopted)
         self.permission.is_fenced = past.fenced_ns > resumed.armed_ns
         self.permission.is_begun = resumed.is_begun
         if resumed.is_begun:
@@ -382,6 +388,9 @@ class Trader:
             self._fault = self._fault or error
         for line in self.live.lines[self._told :]:
             self.news.decided(decision_of(line))
+        return self._tell_end()
+
+    def _tell_end(self) -> LiveEnd:
         self.phase = ENDED
         held = self.live.held()
         failure = self._fault.found if isinstance(self._fault, ScalpcliError) else ""
