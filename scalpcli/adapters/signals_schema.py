@@ -54,7 +54,7 @@ _UNDERLYING_FIELDS: Final[_Fields] = {
     "velocity_pct": ("object", "percent moved, by seconds of the window"),
     "session_high": ("number|null", "high of the session"),
     "session_low": ("number|null", "low of the session"),
-    "levels": ("array", "active levels: kind, side, price"),
+    "levels": ("array", "active levels"),
 }
 _RESULT_FIELDS: Final[_Fields] = {
     "trades": ("integer|null", "closed trades of the session"),
@@ -69,12 +69,35 @@ _FEED_FIELDS: Final[_Fields] = {
     "blind": ("boolean|null", "whether nothing can be seen now"),
     "open_gaps": ("array", "channels that are blind now"),
 }
+_GATE_FIELDS: Final[_Fields] = {
+    "gate": ("string", "its name, or that of the gate of its group that is closed"),
+    "open": ("boolean", "whether it lets entries through now"),
+    "value": ("number|null", "what was found, in the unit of the gate's setting"),
+    "limit": ("number|null", "what it was held against, same unit"),
+    "detail": ("string", "contract, event or counts behind the numbers"),
+}
+_PROTECTION_FIELDS: Final[_Fields] = {
+    "name": ("string", "which one"),
+    "value": ("number|null", "what was found"),
+    "limit": ("number|null", "where it acts; null = off"),
+    "state": ("string", "ok, stopping entries or selling"),
+}
+_LEVEL_FIELDS: Final[_Fields] = {
+    "kind": ("string", "swing, opening_range, session_extreme, previous or previous_close"),
+    "side": ("string", "resistance or support"),
+    "price": ("number", "price of the underlying"),
+}
 _PARTS: Final[dict[str, _Fields]] = {
     "underlying": _UNDERLYING_FIELDS,
     "result": _RESULT_FIELDS,
     "feed": _FEED_FIELDS,
 }
-_ROWS: Final[dict[str, _Fields]] = {POSITIONS: _POSITION_FIELDS}
+_ROWS: Final[dict[str, _Fields]] = {
+    POSITIONS: _POSITION_FIELDS,
+    "gates": _GATE_FIELDS,
+    "protections": _PROTECTION_FIELDS,
+    "levels": _LEVEL_FIELDS,
+}
 
 MESSAGE_FIELDS: Final[dict[str, _Fields]] = {
     WELCOME: {
@@ -122,8 +145,8 @@ MESSAGE_FIELDS: Final[dict[str, _Fields]] = {
         "killed": ("boolean", "whether it was killed"),
         "stopped": ("boolean", "whether entries were stopped"),
         "underlying": ("object", "prices and trackers"),
-        "gates": ("array", "gate, open, value, limit, detail"),
-        "protections": ("array", "name, value, limit, state"),
+        "gates": ("array", "reasons to wait"),
+        "protections": ("array", "what ends entries"),
         "result": ("object", "of the session"),
         "feed": ("object", "what it sees, and how late"),
     },

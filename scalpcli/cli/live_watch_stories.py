@@ -92,7 +92,7 @@ def _refused(story: Story, body: _Body) -> None:
 
 
 def _missed(story: Story, body: _Body) -> None:
-    story.verdict = line(Span("missed: ", BAD), _judged(body), Span(f", offered {body['offers']} times", DIM))
+    story.verdict = line(Span("missed: ", BAD), _judged(body), Span(f", {body['offers']} x", DIM))
 
 
 def _signalled(story: Story, body: _Body) -> None:

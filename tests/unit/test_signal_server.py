@@ -16,6 +16,7 @@ from scalpcli.adapters.signal_feed import ACCESS_FILE, SignalFeed, offered_signa
 from scalpcli.adapters.signal_server import CLIENTS_MAX, SignalServer
 from scalpcli.adapters.signals_schema import signals_schema
 from scalpcli.errors import DataError
+from tests.json_schema import schema_faults
 from tests.live_samples import FILL, NOW_NS, SIGNAL, live_state
 
 TOKEN = uuid.uuid4().hex
@@ -266,34 +267,6 @@ def test_a_port_that_is_taken_is_named():
     assert play(story) == ("`live.signals_port`", "")
 
 
-def faults(value, schema, path="message") -> list[str]:
-    """What of a value is not as the schema says: the words of JSON Schema that ours uses."""
-    if "const" in schema:
-        return [] if value == schema["const"] else [f"{path}: {value!r}"]
-    if "enum" in schema:
-        return [] if value in schema["enum"] else [f"{path}: {value!r}"]
-    names = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-    if not any(is_json_type(value, name) for name in names):
-        return [f"{path}: {value!r} is none of {names}"]
-    found = []
-    if "properties" in schema and value is not None:
-        found += [f"{path}.{name} is missing" for name in schema["required"] if name not in value]
-        found += [f"{path}.{name} is unknown" for name in value if name not in schema["properties"]]
-        for name, part in schema["properties"].items():
-            found += faults(value[name], part, f"{path}.{name}") if name in value else []
-    for item in value if "items" in schema else ():
-        found += faults(item, schema["items"], f"{path}[]")
-    return found
-
-
-def is_json_type(value, name: str) -> bool:
-    """A truth value is an int in Python, and a number in no schema."""
-    kinds = {"integer": int, "number": (int, float), "string": str, "array": list, "object": dict, "boolean": bool}
-    if name == "null":
-        return value is None
-    return isinstance(value, kinds[name]) and (name == "boolean" or not isinstance(value, bool))
-
-
 def told_by_a_session(tmp_path) -> list[dict]:
     """Every message of a short session, as a client reads it."""
 
@@ -323,7 +296,7 @@ def test_every_message_is_as_the_schema_says(tmp_path):
     told = told_by_a_session(tmp_path)
 
     assert {message["type"] for message in told} == set(schemas)
-    assert [fault for message in told for fault in faults(message, schemas[message["type"]])] == []
+    assert [fault for message in told for fault in schema_faults(message, schemas[message["type"]])] == []
     assert {message["mode"] for message in told} == {"PAPER"}
 
 
