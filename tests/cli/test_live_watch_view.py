@@ -44,7 +44,7 @@ SIGNALS ────────────────────────
 10:31:05  breakout call         refused: open_position 1 / 1
 10:29:14  momentum_burst call   bought 3 at 1.20
 10:24:50  momentum_burst put    refused: halt 12 / 30 (resumed)
-10:18:22  vwap_rejection call   missed: spread 6.3 / 5 (TSLA251125C00417500), o…
+10:18:22  vwap_rejection call   missed: spread 6.3 / 5 (TSLA251125C00417500), 1…
 09:41:12  ! trade updates were silent for 4.0 s; asked the broker by REST
 feed  tap sip/opra  lag   12 ms  gaps none  4,812 rows/s  late   2.1 ms
 broker  compared   1 s ago  updates yes  differences none  guard alive
@@ -74,7 +74,7 @@ SIGNALS ────────────────────────
 10:31:05  breakout call         refused: open_position 1 / 1
 10:29:14  momentum_burst call   bought 3 at 1.20
 10:24:50  momentum_burst put    refused: halt 12 / 30 (resumed)
-10:18:22  vwap_rejection call   missed: spread 6.3 / 5 (TSLA251125C00417500), offered 11 times
+10:18:22  vwap_rejection call   missed: spread 6.3 / 5 (TSLA251125C00417500), 11 x
 10:11:02  breakout put          bought 2 at 1.45; TAKE_PROFIT +30.3 % +88.00 USD
 ALARMS ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 09:41:12  ! trade updates were silent for 4.0 s; asked the broker by REST
