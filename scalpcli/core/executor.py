@@ -21,7 +21,7 @@ from scalpcli.core.layout import NEVER_NS
 from scalpcli.core.order_flow import Command, OrderFlow, SentOrder
 from scalpcli.core.position import Scalp
 from scalpcli.core.protections import Protections
-from scalpcli.core.risk import Ledger, entry_limit_e4, exit_limit_e4, protective_stop_e4
+from scalpcli.core.risk import Ledger, entry_limit_e4, exit_limit_e4, is_passive_try, protective_stop_e4
 from scalpcli.core.scalp_books import ScalpBooks
 from scalpcli.core.signals import Emit, ScalpSignal
 from scalpcli.core.stops import UNKNOWN_ORDER
@@ -101,7 +101,8 @@ class AutoExecutor:
         if limit_e4 > 0:
             fault = self.protections.entry_fault(scalp.instrument, scalp.missing, limit_e4, t_ns)
         if not fault:
-            self.flow.send(scalp, Leg.ENTRY, scalp.missing, limit_e4, reason, t_ns)
+            is_passive = is_passive_try(scalp.entry_tries, self._params.risk)
+            self.flow.send(scalp, Leg.ENTRY, scalp.missing, limit_e4, reason, t_ns, is_passive=is_passive)
             self.books.claim(limit_e4, scalp.missing)
         elif scalp.held == 0:
             self.books.give_up(scalp, fault, t_ns)
@@ -215,7 +216,7 @@ class AutoExecutor:
         self.books.release(sent, sent.remaining)
         self.flow.end(sent)
         if reply.kind is ReplyKind.REJECTED:
-            self.protections.count_reject()
+            self.protections.count_reject(t_ns)
         if sent.order.leg is Leg.ENTRY:
             self._after_entry(scalp, reply, t_ns)
         elif not scalp.is_leaving:
@@ -233,10 +234,11 @@ class AutoExecutor:
         if scalp.called_off is None and t_ns >= self._exits.flatten_ns:
             scalp.called_off = self._exits.flatten_signal(t_ns)
         tries_left = self._params.risk.entry_reprices_max + 1 - scalp.entry_tries
-        may_go_on = scalp.called_off is None and reply.kind is ReplyKind.CANCELLED and tries_left > 0
+        # Another try is another order to open: what stands against entries stands against it.
+        may_go_on = scalp.called_off is None and reply.kind is ReplyKind.CANCELLED and not self._tally.stops.first()
         if scalp.is_leaving:
             self.go_on_leaving(scalp, t_ns)
-        elif may_go_on and scalp.missing > 0:
+        elif may_go_on and tries_left > 0 and scalp.missing > 0:
             self._send_entry(scalp, "reprice" if scalp.bought == 0 else "remainder", t_ns)
         elif scalp.held == 0:
             self.books.give_up(scalp, _why_unfilled(scalp, reply), t_ns)
