@@ -211,8 +211,8 @@ def _close(session: Session, end: LiveEnd) -> Outcome:
     else:
         session.facts.tell(left={"reason": end.ended})
     try:
-        is_empty = not session.recorder.figures.market_rows
-        outcome.tape = seal(session.begun, folder / TAPE_FOLDER, job.params, is_over=is_over, is_empty=is_empty)
+        # Never empty: its journal stays, so that the rows it was decided on must.
+        outcome.tape = seal(session.begun, folder / TAPE_FOLDER, job.params, is_over=is_over, is_empty=False)
         told = read_manifest(outcome.tape) if outcome.tape is not None else None
         peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         about = {
