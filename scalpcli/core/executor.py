@@ -97,9 +97,7 @@ class AutoExecutor:
         scalp.entry_tries += 1
         limit_e4 = entry_limit_e4(scalp.signal.selection, scalp.entry_tries, self._params)
         limit_e4 = self.protections.collared_e4(scalp.instrument, limit_e4)
-        fault = "no quote that its price could be held against"
-        if limit_e4 > 0:
-            fault = self.protections.entry_fault(scalp.instrument, scalp.missing, limit_e4, t_ns)
+        fault = self.protections.entry_fault(scalp.instrument, scalp.missing, limit_e4, t_ns)
         if not fault:
             is_passive = is_passive_try(scalp.entry_tries, self._params.risk)
             self.flow.send(scalp, Leg.ENTRY, scalp.missing, limit_e4, reason, t_ns, is_passive=is_passive)

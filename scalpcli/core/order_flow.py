@@ -80,6 +80,8 @@ class OrderFlow:
         reason: str,
         t_ns: int,
         kind: OrderKind = OrderKind.LIMIT,
+        *,
+        is_passive: bool = False,
     ) -> None:
         """Send an order; it is the scalp's working one until it ends.
 
@@ -91,9 +93,12 @@ class OrderFlow:
             reason: Why, for the journal.
             t_ns: When it was decided.
             kind: At what price it may trade.
+            is_passive: Whether it waits for the market to come to it.
         """
         attempt = self._tries[scalp.number, leg] = self._tries.get((scalp.number, leg), 0) + 1
-        order = approve(self._prefix, scalp.number, leg, attempt, scalp.instrument, quantity, price_e4, kind)
+        order = approve(
+            self._prefix, scalp.number, leg, attempt, scalp.instrument, quantity, price_e4, kind, is_passive=is_passive
+        )
         scalp.working = order
         scalp.retry_ns = NEVER_NS if leg is Leg.PROTECT else t_ns + self._reprice_ns
         self.sent[order.order_id] = SentOrder(order, scalp, t_ns)

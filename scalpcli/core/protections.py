@@ -105,11 +105,16 @@ class Protections:
 
     # --- refusals of the broker ----------------------------------------------------------------------------
 
-    def count_reject(self) -> None:
+    def count_reject(self, t_ns: int) -> None:
         """Count an order that the broker refused; several in a row end entries: the next would be refused too."""
         self._tally.rejects_in_a_row += 1
         found, limit = self._tally.rejects_in_a_row, self._risk.rejects_in_a_row_max
         if 0 < limit <= found:
+            if not self._tally.stops.has(REJECTS):
+                text = "the broker refused orders in a row: no more entries"
+                self._emit(
+                    t_ns, "alarm", {"text": text, "about": REJECTS, "value": float(found), "limit": float(limit)}
+                )
             self._tally.stops.set(REJECTS, "", float(found), float(limit), "orders in a row")
 
     # --- entry orders --------------------------------------------------------------------------------------

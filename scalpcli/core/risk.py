@@ -28,7 +28,8 @@ _LEG_LETTERS: Final = {Leg.ENTRY: "e", Leg.EXIT: "x", Leg.PROTECT: "s", Leg.GUAR
 class ApprovedOrder:
     """An order that passed risk; whole contracts, prices on the tick grid, good for the day.
 
-    `limit_e4` is 0 unless `kind` is limit, `stop_e4` is 0 unless it is stop.
+    `limit_e4` is 0 unless `kind` is limit, `stop_e4` is 0 unless it is stop. One that `is_passive` wants its own price
+    and not the market's: it waits inside the spread.
 
     Raises:
         ValueError: made anywhere but here.
@@ -44,6 +45,7 @@ class ApprovedOrder:
     limit_e4: int
     kind: OrderKind
     stop_e4: int
+    is_passive: bool
     seal: object = field(repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -163,8 +165,13 @@ def entry_limit_e4(selection: Selection, attempt: int, params: Params) -> int:
     return min(limit_e4, cap_e4)
 
 
+def is_passive_try(attempt: int, risk: RiskParams) -> bool:
+    """Whether a try of an entry waits inside the spread: all of a worked one but the last of several."""
+    return risk.entry_style == "worked" and not attempt > risk.entry_reprices_max > 0
+
+
 def _worked_limit_e4(instrument: Instrument, quote: Quote, attempt: int, risk: RiskParams) -> int:
-    if attempt > risk.entry_reprices_max > 0:
+    if not is_passive_try(attempt, risk):
         return round_to_tick(instrument.tick_rule, quote.ask_e4, up=True)
     middle_e4 = (quote.bid_e4 + quote.ask_e4) / 2.0
     share = (attempt - 1) / max(1, risk.entry_reprices_max)
@@ -200,6 +207,8 @@ def approve(
     quantity: int,
     price_e4: int,
     kind: OrderKind = OrderKind.LIMIT,
+    *,
+    is_passive: bool = False,
 ) -> ApprovedOrder:
     """An order that may be sent.
 
@@ -215,6 +224,7 @@ def approve(
         quantity: Contracts.
         price_e4: The limit, or the stop price; 0 for a market order.
         kind: At what price it may trade.
+        is_passive: Whether it waits for the market to come to it.
 
     Raises:
         ValueError: no whole contract, a price that is off the grid or not above zero, or an entry at any price.
@@ -234,5 +244,6 @@ def approve(
         limit_e4=price_e4 if kind is OrderKind.LIMIT else 0,
         kind=kind,
         stop_e4=price_e4 if kind is OrderKind.STOP else 0,
+        is_passive=is_passive,
         seal=_SEAL,
     )

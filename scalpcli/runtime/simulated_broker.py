@@ -19,7 +19,10 @@ When a simulated order fills is decided here, and nowhere else. Its assumptions:
 9. What works at the close of the session expires then.
 10. A market order takes what is shown at any price. A stop order wakes up on a bid at or below its stop price, of
    a quote that may fill, and is a market order from then on.
-11. Fees are the ledger's; exercise and assignment do not exist, expiry settles at intrinsic value.
+11. A passive order that has waited trades at its own limit when the other side comes to it, not at a better price:
+   whoever crosses the spread takes the price that stands, which is ours. One that the market has reached when it
+   arrives trades as any other.
+12. Fees are the ledger's; exercise and assignment do not exist, expiry settles at intrinsic value.
 """
 
 from __future__ import annotations
@@ -78,6 +81,8 @@ class _Working:
     remaining: int
     is_awake: bool
     """Whether it may trade: a stop sleeps until its price is met."""
+    has_waited: bool = False
+    """Whether it met a quote and was not filled by it as a whole."""
 
 
 @dataclass(order=True, slots=True)
@@ -117,7 +122,7 @@ class SimulatedBroker:
     def send(self, command: Command, t_ns: int) -> None:
         """Take an order or a cancel on its way to the market."""
         if isinstance(command, DoNotExercise):
-            # Exercise does not exist here (11).
+            # Exercise does not exist here (12).
             return
         order_ns, report_ns = self._latencies.next()
         if isinstance(command, CancelRequest):
@@ -211,8 +216,11 @@ class SimulatedBroker:
         quantity, price_e4 = self._shown.take(
             order.instrument.instrument_id, order.side, order.limit_e4, working.remaining, quote
         )
+        has_waited, working.has_waited = working.has_waited, True
         if not quantity:
             return
+        if order.is_passive and has_waited:
+            price_e4 = order.limit_e4
         working.remaining -= quantity
         if working.remaining == 0:
             del self._working[order.order_id]

@@ -48,6 +48,24 @@ def test_a_passive_price_fills_when_the_ask_comes_down_to_it():
     assert told == [*BEGUN, "10:31:00.650 fill 0e1 10 at 1.36 of :00.600, 10 held"]
 
 
+def test_a_passive_price_that_has_waited_gets_nothing_better():
+    """The ask falls to 1.30, six cents below it: whoever sold took our 1.36."""
+    script = market(quote=(1.33, 1.40)).option("C400", "10:31:00.6", 1.26, 1.30)
+
+    told = script.play(until="10:31:00.9", **WORKED)
+
+    assert told == [*BEGUN, "10:31:00.650 fill 0e1 10 at 1.36 of :00.600, 10 held"]
+
+
+def test_a_passive_price_that_the_market_has_reached_when_it_arrives_is_filled_at_the_ask():
+    """At 250 ms the ask is 1.34."""
+    script = market(quote=(1.33, 1.40)).option("C400", "10:31:00.2", 1.30, 1.34)
+
+    told = script.play(until="10:31:00.9", **WORKED)
+
+    assert told == [*BEGUN, "10:31:00.300 fill 0e1 10 at 1.34 of :00.250, 10 held"]
+
+
 def test_a_bid_that_rises_to_a_passive_price_fills_nothing():
     """Others bid the same: nobody has sold to us."""
     script = market(quote=(1.33, 1.40)).option("C400", "10:31:00.4", 1.36, 1.40)
