@@ -99,9 +99,11 @@ class Protections:
             return False
         found, limit = e4_to_usd(-result_e4), e4_to_usd(self._loss_e4)
         self._tally.stops.set(DAILY_LOSS, "", found, limit, "")
-        body = {"text": "the day's loss is reached", "about": DAILY_LOSS, "value": found, "limit": limit}
-        self._emit(t_ns, "alarm", body)
+        self._alarm("the day's loss is reached", DAILY_LOSS, found, limit, t_ns)
         return True
+
+    def _alarm(self, text: str, about: str, value: float, limit: float, t_ns: int) -> None:
+        self._emit(t_ns, "alarm", {"text": text, "about": about, "value": float(value), "limit": float(limit)})
 
     # --- refusals of the broker ----------------------------------------------------------------------------
 
@@ -111,16 +113,15 @@ class Protections:
         found, limit = self._tally.rejects_in_a_row, self._risk.rejects_in_a_row_max
         if 0 < limit <= found:
             if not self._tally.stops.has(REJECTS):
-                text = "the broker refused orders in a row: no more entries"
-                self._emit(
-                    t_ns, "alarm", {"text": text, "about": REJECTS, "value": float(found), "limit": float(limit)}
-                )
+                self._alarm("the broker refused orders in a row: no more entries", REJECTS, found, limit, t_ns)
             self._tally.stops.set(REJECTS, "", float(found), float(limit), "orders in a row")
 
     # --- entry orders --------------------------------------------------------------------------------------
 
     def entry_fault(self, instrument: Instrument, quantity: int, limit_e4: int, t_ns: int) -> str:
         """Why an entry order must not be sent, or nothing."""
+        if limit_e4 <= 0:
+            return "no quote that its price could be held against"
         messages, limit = self._tally.messages_of_last_minute(t_ns), entry_messages_max(self._risk)
         if messages >= limit:
             return f"{messages} messages in a minute against {limit}: exits need the rest"
