@@ -143,11 +143,13 @@ class Sender:
             self._look_soon()
 
     async def _submit(self, tracked: TrackedOrder, decided_ns: int) -> list[Reply]:
-        order = tracked.order
+        order, left_s = tracked.order, None
         if order.leg is Leg.ENTRY:
+            limit_ms = self._params.late_entry_ms_max
             age_ms = (self._clock.now_ns() - decided_ns) // NS_PER_MS
-            if age_ms > self._params.late_entry_ms_max:
-                return tracked.reject(f"decided {age_ms} ms ago, above the limit: {self._params.late_entry_ms_max}")
+            if age_ms > limit_ms:
+                return tracked.reject(f"decided {age_ms} ms ago, above the limit: {limit_ms}")
+            left_s = (limit_ms - age_ms) / 1e3 / self._clock.speed
         elif order.side is OrderSide.SELL:
             short = await self._missing(order)
             if short:
@@ -157,7 +159,11 @@ class Sender:
         self.in_flight += 1
         self._tracker.moves += 1
         try:
-            return tracked.take_answer(await self._ask(self._desk.submit(order)))
+            # An entry is not tried again when it is too old to be sent; whether it arrived is looked up.
+            async with asyncio.timeout(left_s):
+                return tracked.take_answer(await self._ask(self._desk.submit(order)))
+        except TimeoutError:
+            return tracked.lose("no answer while it was worth sending")
         finally:
             self.in_flight -= 1
 

@@ -43,7 +43,7 @@ from tests.simulation.world.loop import Process, VirtualLoop
 
 MS = 1_000_000
 S = 1_000 * MS
-FRAME_S = 0.05
+FRAME_S = 0.1
 """How often the market wakes the trader: finer than the grid."""
 
 
@@ -239,7 +239,7 @@ class Broker:
         self.fills_entries = True
         self.cancels = 0
         self._clock, self._loop, self._chance = clock, loop, chance
-        self._random = random.Random(seed)
+        self._random = random.Random(seed)  # noqa: S311 - chance of a test
         self._parts_left = 3
 
     def quote(self, symbol: str) -> tuple[int, int]:
@@ -403,10 +403,21 @@ class FakeDesk:
 class Bench:
     """The world of one trader."""
 
-    def __init__(self, settings: Params | None = None, *, minutes: float = 20.0, seed: int = 1, chance: float = 0.0):
+    def __init__(
+        self,
+        settings: Params | None = None,
+        *,
+        minutes: float = 20.0,
+        seed: int = 1,
+        chance: float = 0.0,
+        start_minute: float | None = None,
+    ):
         self.params = settings or params()
         self.loop = VirtualLoop(20_000_000)
         self.start_ns = int(market().columns["ts_recv_ns"][0])
+        if start_minute is not None:
+            # Later than the first row: what came before is folded at once, by a trader that makes no entries yet.
+            self.start_ns = market().session.open_ns + int(start_minute * 60 * S)
         self.until_ns = market().session.open_ns + int(minutes * 60 * S)
         self.clock = VirtualClock(self.loop, self.start_ns)
         self.broker = Broker(self.clock, self.loop, seed, chance)
@@ -417,6 +428,7 @@ class Bench:
         self.is_killed = False
         self.said: list[str] = []
         self.trader: Trader
+        self.process: Process
         self.rows: Rows
         self.end: Any = None
         self.failure: BaseException | None = None
@@ -431,9 +443,13 @@ class Bench:
     def start(self) -> Process:
         """Start the trader's process (again)."""
         self.starts += 1
-        process = self.loop.process(f"engine-{self.starts}")
+        self.process = process = self.loop.process(f"engine-{self.starts}")
         process.here(self._build, process)
         return process
+
+    def do(self, act: Any) -> None:
+        """Call `act` in the trader's process, in its event loop."""
+        self.process.soon(0.0, act)
 
     def _build(self, process: Process) -> None:
         self.rows = Rows(self.clock, self.disk)
@@ -448,6 +464,8 @@ class Bench:
             )
         )  # fmt: skip
         trader = self.trader
+        # In virtual time nothing is ever late; a timer a hundred times a second would be most of the work.
+        trader.watch.PERIOD_S = 10.0
         self.broker.listeners = [lambda update: process.is_alive and process.here(trader.take_update, update)]
         process.start(self._run(trader))
         process.start(self._frames(trader))
@@ -467,8 +485,8 @@ class Bench:
         """Let time pass until the trader has ended, or `until` holds."""
 
         async def watch() -> None:
-            while self.end is None and self.failure is None and not (until is not None and until()):
-                await asyncio.sleep(0.01)
+            while self.end is None and self.failure is None and not (until is not None and until()):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
 
         asyncio.set_event_loop(self.loop)
         self.loop.run_until_complete(watch())
