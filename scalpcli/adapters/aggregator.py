@@ -94,10 +94,10 @@ class DataAggregator:
         """
         self._ids = {item.symbol: item.instrument_id for item in instruments}
         self._new_instruments: list[Instrument] = []
-        self._conditions = CodeTable("conditions", conditions)
-        self._exchanges = CodeTable("exchanges", exchanges)
-        self._stock_conditions = ConditionTable(self._conditions, flags_of_sip)
-        self._option_conditions = ConditionTable(self._conditions, flags_of_opra)
+        self.conditions = CodeTable("conditions", conditions)
+        self.exchanges = CodeTable("exchanges", exchanges)
+        self._stock_conditions = ConditionTable(self.conditions, flags_of_sip)
+        self._option_conditions = ConditionTable(self.conditions, flags_of_opra)
 
     # Contracts.
 
@@ -134,7 +134,7 @@ class DataAggregator:
         """A print of the underlying."""
         try:
             code, flags = self._stock_conditions[conditions]
-            now_ns, venue = self._store.stamp_ns, self._exchanges[exchange]
+            now_ns, venue = self._store.stamp_ns, self.exchanges[exchange]
             body = pack_trade(now_ns, STOCK_TRADE, UNDERLYING_ID, event_ns, price, size, flags, code, venue, trade_id)
             self._write(STOCK_TRADE, body)
         except UNREADABLE as error:
@@ -150,7 +150,7 @@ class DataAggregator:
             return
         try:
             code, flags = self._option_conditions[conditions]
-            now_ns, venue = self._store.stamp_ns, self._exchanges[exchange]
+            now_ns, venue = self._store.stamp_ns, self.exchanges[exchange]
             body = pack_trade(now_ns, OPTION_TRADE, instrument_id, event_ns, price, size, flags, code, venue, 0)
             self._write(OPTION_TRADE, body)
         except UNREADABLE as error:
@@ -170,7 +170,7 @@ class DataAggregator:
         """The underlying's best bid and ask; a price of 0 is an empty side."""
         try:
             now_ns, code = self._store.stamp_ns, self._stock_conditions[conditions][0]
-            bids, asks = self._exchanges[bid_exchange], self._exchanges[ask_exchange]
+            bids, asks = self.exchanges[bid_exchange], self.exchanges[ask_exchange]
             body = pack_quote(
                 now_ns, STOCK_QUOTE, UNDERLYING_ID, event_ns, bid, bid_size, bids, ask, ask_size, asks, code
             )
@@ -197,7 +197,7 @@ class DataAggregator:
             return
         try:
             now_ns, code = self._store.stamp_ns, self._option_conditions[conditions][0]
-            bids, asks = self._exchanges[bid_exchange], self._exchanges[ask_exchange]
+            bids, asks = self.exchanges[bid_exchange], self.exchanges[ask_exchange]
             body = pack_quote(
                 now_ns, OPTION_QUOTE, instrument_id, event_ns, bid, bid_size, bids, ask, ask_size, asks, code
             )
@@ -212,7 +212,7 @@ class DataAggregator:
             self.refused["status: neither halt nor resumption"] += 1
             return
         try:
-            code = self._conditions[reason_code or status_code]
+            code = self.conditions[reason_code or status_code]
             self._write(STATUS, pack_status(self._store.stamp_ns, event_ns, flags, code))
             self.is_halted = flags == HALT_BEGIN
         except UNREADABLE as error:
@@ -241,7 +241,7 @@ class DataAggregator:
         try:
             code, flags = self._stock_conditions[conditions]
             flags = (flags & ~ELIGIBLE) | mark
-            now_ns, venue = self._store.stamp_ns, self._exchanges[exchange]
+            now_ns, venue = self._store.stamp_ns, self.exchanges[exchange]
             body = pack_trade(now_ns, STOCK_TRADE, UNDERLYING_ID, event_ns, price, size, flags, code, venue, trade_id)
             self._write(STOCK_TRADE, body)
         except UNREADABLE as error:
@@ -299,7 +299,7 @@ class DataAggregator:
             return b""
         table = self._option_conditions if instrument_id else self._stock_conditions
         try:
-            return pack_past(self._store.stamp_ns, kind, instrument_id, row, *table[row.conditions], self._exchanges)
+            return pack_past(self._store.stamp_ns, kind, instrument_id, row, *table[row.conditions], self.exchanges)
         except UNREADABLE as error:
             self._refuse(kind, error)
             return b""
@@ -338,7 +338,7 @@ class DataAggregator:
 
     def _gap(self, flags: int, channels: int, since_ns: int, cause: str) -> None:
         self._store.cold(GAP_CAUSE, {"cause": cause})
-        self._store.gap(flags, channels, since_ns, self._conditions[cause.partition(":")[0]])
+        self._store.gap(flags, channels, since_ns, self.conditions[cause.partition(":")[0]])
 
     def note(self, kind: str, body: dict[str, Any]) -> None:
         """Add a cold row with its note (`model/note.py`), stamped now."""
@@ -349,7 +349,7 @@ class DataAggregator:
         """Everything learned since the last drain. Rows dropped for want of room follow as a gap."""
         columns, notes = self._store.take()
         block = Block(
-            columns, notes, tuple(self._new_instruments), self._conditions.take_new(), self._exchanges.take_new()
+            columns, notes, tuple(self._new_instruments), self.conditions.take_new(), self.exchanges.take_new()
         )
         self._new_instruments.clear()
         channels, since_ns = self._store.take_dropped()

@@ -12,12 +12,13 @@ import typer
 from scalpcli.cli import live_command, live_guard, live_watch
 from scalpcli.cli.options import ConfigFiles, Format, Json, Overrides, Quiet, Verbose
 from scalpcli.cli.shell import new_app
-from scalpcli.errors import OutsideSession, UsageError
+from scalpcli.errors import OutsideSession, UpstreamUnavailable, UsageError
 
 if TYPE_CHECKING:
     from scalpcli.cli.live_access import Reached
     from scalpcli.cli.live_job import LiveJob
     from scalpcli.config import Loaded
+    from scalpcli.model.params import Params
     from scalpcli.model.session import Session
 
 EXAMPLE: Final = "scalpcli live run -c my.toml -p scalp.enabled=true --flatten-at close-50m"
@@ -82,6 +83,14 @@ def run(
     resume: Annotated[
         bool, typer.Option("--resume/--no-resume", help="Go on with today's run, or keep it and begin another")
     ] = True,
+    tap: Annotated[
+        bool | None,
+        typer.Option(
+            "--tap/--no-tap",
+            help="Rows of a running `record`, or connections of our own; else what there is",
+            show_default=False,
+        ),
+    ] = None,
     foreign: Annotated[
         Foreign | None,
         typer.Option(help="Positions that are not ours: do not start, or leave alone", show_default=False),
@@ -147,7 +156,8 @@ def run(
         loaded = load(config, param, given | times)
     job = _job(
         reached, loaded, session, symbol, until,
-        is_out_given=out is not None, is_resumed=resume, is_watched=not (no_watch or quiet or json), quiet=quiet,
+        tap=tap, is_out_given=out is not None, is_resumed=resume, quiet=quiet,
+        is_watched=not (no_watch or quiet or json),
     )  # fmt: skip
     _run(job, hot, json=json)
 
@@ -233,6 +243,7 @@ def _job(
     symbol: str,
     until: str,
     *,
+    tap: bool | None,
     is_out_given: bool,
     is_resumed: bool,
     is_watched: bool,
@@ -261,6 +272,7 @@ def _job(
         session=session,
         until_ns=until_ns(until, session, reached.access.clock.now_ns()),
         root=root,
+        tapped=_recorder_of(params, symbol, is_rehearsal=reached.access.is_rehearsal) if tap is not False else None,
         kill_file=named or root / KILL_FILE,
         is_resumed=is_resumed,
         is_watched=is_watched and sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty(),
@@ -268,11 +280,26 @@ def _job(
         environ=os.environ,
         out=Lines(lambda line: say(line, quiet=quiet)),
     )
+    if tap and job.tapped is None:
+        raise UpstreamUnavailable(
+            f"no recorder of {symbol} from {params.record.feed} is running",
+            place="`--tap`",
+            hint="start `scalpcli record`, or leave `--tap` out to own the connections",
+        )
     words = words_of_feed(reached.mode, params.record.option_feed)
     if words:
         # Loud: `-q` does not silence it.
         say(words)
     return job
+
+
+def _recorder_of(params: Params, symbol: str, *, is_rehearsal: bool) -> Path | None:
+    """Folder of tapes of a recorder of the symbol that runs now; nothing where none does."""
+    from scalpcli.cli.live_tap import has_tap
+    from scalpcli.cli.record import REHEARSAL_FOLDER
+
+    root = Path(params.record.out) / (REHEARSAL_FOLDER if is_rehearsal else "")
+    return root if has_tap(root, symbol, params.record.feed) else None
 
 
 def _run(job: LiveJob, hot: Any, *, json: bool) -> None:

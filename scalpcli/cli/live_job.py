@@ -35,6 +35,7 @@ class LiveJob:
         session: The session.
         until_ns: When it ends, UTC nanoseconds.
         root: Folder of runs.
+        tapped: Folder of tapes of a recorder whose rows are taken; nothing where the connections are our own.
         kill_file: The file that stops it while it exists.
         is_resumed: Whether it goes on with an earlier run of the day.
         is_watched: Whether a screen is opened beside it.
@@ -52,6 +53,7 @@ class LiveJob:
     session: Session
     until_ns: int
     root: Path
+    tapped: Path | None
     kill_file: Path
     is_resumed: bool
     is_watched: bool
@@ -80,6 +82,7 @@ class Outcome:
         failure: What failed beside it; nothing where nothing did.
         tape: The sealed tape; nothing where there is none.
         manifest: What was written down for `report`.
+        result: Money, as `Trader.state` tells it.
     """
 
     folder: Path
@@ -87,12 +90,12 @@ class Outcome:
     failure: ScalpcliError | None = None
     tape: Path | None = None
     manifest: dict[str, Any] = field(default_factory=dict)
+    result: dict[str, Any] = field(default_factory=dict)
 
 
 def summary(job: LiveJob, outcome: Outcome) -> dict[str, Any]:
     """What is printed at the end."""
     end, counts = outcome.end, outcome.manifest.get("counts", {})
-    result = outcome.manifest.get("result", {})
     return {
         "mode": job.reached.mark,
         "symbol": job.symbol,
@@ -103,7 +106,7 @@ def summary(job: LiveJob, outcome: Outcome) -> dict[str, Any]:
         "protection": end.protection,
         "rehearsal": job.reached.access.is_rehearsal,
         **{name: counts.get(name, 0) for name in ("rows", "triggers", "signals", "orders", "fills", "trades")},
-        **result,
+        **{name: value for name, value in outcome.result.items() if name != "trades"},
         "run": str(outcome.folder),
         "tape": None if outcome.tape is None else str(outcome.tape),
     }

@@ -10,29 +10,26 @@ import asyncio
 import dataclasses
 import os
 import shutil
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final
-from uuid import uuid4
 
 from scalpcli import __version__
 from scalpcli.adapters.alpaca_orders import AlpacaDesk
 from scalpcli.adapters.alpaca_rest import AlpacaRest
 from scalpcli.cli.live_job import LiveJob
 from scalpcli.cli.live_past import Earlier, check_same
+from scalpcli.cli.live_rows import Market, Rows, Wake, open_rows
 from scalpcli.cli.live_wire import Guard
-from scalpcli.cli.record_feed import MarketPlan, RecordedMarket, market_streams, notes_from_bars
+from scalpcli.cli.record_feed import MarketPlan
 from scalpcli.core.engine import Setup
 from scalpcli.core.market_state import Kernel
 from scalpcli.model.broker import BrokerAccount
 from scalpcli.model.instrument import Instrument
-from scalpcli.model.note import PREVIOUS_LEVELS, RUN
 from scalpcli.model.row import UNDERLYING_ID
 from scalpcli.runtime import clock as clocks
 from scalpcli.runtime.live_ports import LiveLimits, LiveParts
 from scalpcli.runtime.recorder import Limits, Recorder, check_room
 from scalpcli.runtime.recorder_figures import RecordingFigures
-from scalpcli.runtime.recording import Begun, begin, earlier_notes, head_block
+from scalpcli.runtime.recording import Begun, begin
 from scalpcli.runtime.replay import fee_schedule
 from scalpcli.runtime.run_files import TAPE_FOLDER, JournalFile, RunFacts, facts_of
 from scalpcli.runtime.run_lock import RunLock, RunOwner, this_process
@@ -51,7 +48,7 @@ class Session:
     job: LiveJob
     hot: Kernel
     begun: Begun
-    market: RecordedMarket
+    market: Market
     recorder: Recorder
     trader: Trader
     journal: JournalFile
@@ -59,18 +56,6 @@ class Session:
     guard: Guard
     owner: RunOwner
     lock: RunLock
-
-
-class Wake:
-    """Tells the trader of each frame; it is made after the feed that calls this."""
-
-    def __init__(self) -> None:
-        self.tell: Callable[[], None] = lambda: None
-
-    def __call__(self, name: str, stamp_ns: int, frame: bytes) -> None:
-        """A frame came."""
-        del name, stamp_ns, frame
-        self.tell()
 
 
 async def open_session(
@@ -93,11 +78,10 @@ async def open_session(
     begun = await asyncio.to_thread(begin, folder / TAPE_FOLDER, job.session, params.record, header)
     try:
         check_room(shutil.disk_usage(begun.folder).free, params.record.min_free_gb, folder)
-        notes = [] if begun.continuation else await _head_notes(job, plan, rest)
-        head = head_block(notes, access.clock.now_ns())
         wake = Wake()
-        market = await _market(job, plan, rest, begun, head, notes, earlier, wake)
-        recorder = _recorder(job, market, begun, head)
+        rows = await open_rows(job, plan, rest, begun.continuation, earlier, wake)
+        market = rows.market
+        recorder = _recorder(job, rows, begun)
         setup = Setup(
             params,
             job.symbol,
@@ -128,7 +112,7 @@ async def open_session(
             feed_status=market.status,
             guard=guard.status,
         )
-        nonce = earlier.facts.get("nonce") or next((body["nonce"] for kind, body in notes if kind == RUN), "")
+        nonce = earlier.facts.get("nonce") or rows.nonce
         facts = RunFacts(folder, facts_of(setup, **_facts(job, account, header), nonce=nonce))
         trader = Trader(parts)
         wake.tell = trader.wake
@@ -138,62 +122,22 @@ async def open_session(
     return Session(job, hot, begun, market, recorder, trader, journal, facts, guard, this_process(), lock)
 
 
-async def _market(
-    job: LiveJob,
-    plan: MarketPlan,
-    rest: AlpacaRest,
-    begun: Begun,
-    head: tuple[Any, ...],
-    notes: list[tuple[str, dict[str, Any]]],
-    earlier: Earlier,
-    wake: Wake,
-) -> RecordedMarket:
-    continuation = begun.continuation
-    head_ns = max((int(block.columns["ts_recv_ns"][-1]) for block in head), default=0)
-    market = RecordedMarket(
-        plan,
-        rest,
-        market_streams(job.reached.access, plan.params, job.session),
-        last_ns=max(continuation.last_ts_recv_ns if continuation else 0, head_ns),
-        continuation=continuation,
-        on_frame=wake,
-        say=job.say,
-        close_e4=next((body["close_e4"] for kind, body in notes if kind == PREVIOUS_LEVELS), 0),
-        kept=earlier.symbols,
-    )
-    await asyncio.to_thread(market.prepare)
-    return market
-
-
-def _recorder(job: LiveJob, market: RecordedMarket, begun: Begun, head: tuple[Any, ...]) -> Recorder:
+def _recorder(job: LiveJob, rows: Rows, begun: Begun) -> Recorder:
     continuation = begun.continuation
     return Recorder(
-        market,
+        rows.market,
         begun.log,
         params=job.params.record,
         clock=job.reached.access.clock,
         # The trader ends it; this is for a trader that never does.
         limits=Limits(job.session.close_ns + (job.session.close_ns - job.session.open_ns), begun.folder),
-        head=head,
+        head=rows.head,
         figures=RecordingFigures(
             continuation.conditions if continuation else (),
             job.say,
             len(continuation.instruments) if continuation else 0,
         ),
     )
-
-
-async def _head_notes(job: LiveJob, plan: MarketPlan, rest: AlpacaRest) -> list[tuple[str, dict[str, Any]]]:
-    """The first rows: the run's nonce before all else, then what earlier sessions tell."""
-    sessions_max = job.params.tape.profile_sessions_max
-    notes: list[tuple[str, dict[str, Any]]] = []
-    if not job.reached.access.is_rehearsal:
-        notes = await asyncio.to_thread(
-            earlier_notes, Path(job.params.record.out), job.symbol, job.session, sessions_max, job.say
-        )
-    if not notes:
-        notes = await asyncio.to_thread(notes_from_bars, plan, rest, sessions_max, job.say)
-    return [(RUN, {"nonce": uuid4().hex[:_NONCE_CHARACTERS]}), *notes]
 
 
 def _header(plan: MarketPlan) -> dict[str, Any]:
@@ -215,7 +159,7 @@ def _about(job: LiveJob) -> dict[str, Any]:
         "version": __version__,
         "feed": params.feed,
         "option_feed": params.option_feed,
-        "source": "alpaca",
+        "source": "tap" if job.tapped is not None else "alpaca",
     }
 
 

@@ -204,7 +204,7 @@ async def _signals(session: Session) -> AsyncIterator[None]:
 def _close(session: Session, end: LiveEnd) -> Outcome:
     """Seal the tape and write down what came of it."""
     job, trader, folder = session.job, session.trader, session.job.folder
-    outcome = Outcome(folder, end, session.recorder.failure)
+    outcome = Outcome(folder, end, session.recorder.failure, result=trader.state()["result"])
     is_over = bool(trader.finished_ns)
     if is_over:
         session.facts.tell(finished_ns=trader.finished_ns, ended={"ts_ns": trader.finished_ns, "reason": end.ended})
