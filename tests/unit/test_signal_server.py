@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import stat
 import uuid
 
@@ -78,7 +79,7 @@ def test_whoever_knows_the_token_is_told(way):
     assert play(story) == {"type": "alarm"}
 
 
-@pytest.mark.parametrize("wrong", ["", "x", uuid.uuid4().hex, "\ud800"])
+@pytest.mark.parametrize("wrong", ["", "x", uuid.uuid4().hex, "\ud800"], ids=["none", "short", "other", "no text"])
 def test_a_wrong_token_is_told_nothing(wrong):
     """By header and query the request is refused, as a first message the connection ends."""
 
@@ -155,6 +156,52 @@ async def status_of(port: int, head: str) -> bytes:
     line = await reader.readline()
     writer.close()
     return line.split()[1]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        b"\r\n\r\n",
+        b"GET //[ HTTP/1.1\r\n\r\n",
+        b"\x16\x03\x01\x02\x00",
+        b"GET / HTTP/1.1\r\nA" * 9_000,
+        b"\xff" * 70_000,
+    ],
+    ids=["nothing", "empty lines", "no address", "TLS", "endless heads", "no text"],
+)
+def test_what_is_no_request_hurts_nobody(said):
+    """Whoever sends it is cut; whoever listens goes on listening."""
+
+    async def story(server):
+        port = int(server.url.rsplit(":", 1)[1].strip("/"))
+        async with client(server) as listening:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            with contextlib.suppress(ConnectionError):
+                writer.write(said)
+                await writer.drain()
+                writer.write_eof()
+                await reader.read()
+            writer.close()
+            server.publish({"type": "alarm"})
+            return json.loads(await listening.recv()), server.count
+
+    assert play(story) == ({"type": "alarm"}, 1)
+
+
+def test_no_log_holds_the_token(caplog):
+    """A library that logs requests at DEBUG would write it down."""
+    caplog.set_level(logging.DEBUG)
+
+    async def story(server):
+        async with connect(f"{server.url}?token={TOKEN}", proxy=None, logger=logging.getLogger("quiet")):
+            await until(lambda: server.count == 1)
+        await status(server, f"?token={TOKEN}x", logger=logging.getLogger("quiet"))
+
+    logging.getLogger("quiet").disabled = True
+    play(story)
+
+    assert TOKEN not in caplog.text
 
 
 def test_other_paths_do_not_exist():
