@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import shutil
 from collections.abc import Callable, Sequence
@@ -18,7 +19,7 @@ from scalpcli.core.layout import NEVER_NS
 from scalpcli.core.market_state import MarketState
 from scalpcli.model.note import BROKER, LIVE
 from scalpcli.model.order import Reply
-from scalpcli.model.params import Blackout, Params, TapeParams
+from scalpcli.model.params import Blackout, Params, RecordParams, TapeParams
 from scalpcli.model.row import COLD, COLUMNS, RowBatch
 from scalpcli.runtime.compiler import load_kernel
 from scalpcli.runtime.live_engine import LiveEngine
@@ -26,11 +27,12 @@ from scalpcli.runtime.replay import fee_schedule
 from scalpcli.runtime.run_files import RunFacts, facts_of, write_results
 from scalpcli.runtime.runner import Runner
 from scalpcli.runtime.seal import recording_folder
+from scalpcli.runtime.segment_log import SegmentWriter
 from scalpcli.runtime.segment_read import SegmentReader
 from scalpcli.runtime.simulated_broker import Latencies, SimulatedBroker
 from scalpcli.runtime.tape import Tape
 from scalpcli.runtime.tape_writer import TapeWriter
-from tests.segment_samples import blocks_of, record
+from tests.segment_samples import HEADER, blocks_of
 
 Event = tuple[int, str, dict[str, Any]]
 """When a note is learned, its kind and its body."""
@@ -202,10 +204,13 @@ def unseal(folder: Path, cuts: Sequence[int] = ()) -> Path:
     }
     blocks = blocks_of(columns, 5_000, notes, names)
     target = recording_folder(folder / "tape", tape.manifest.symbol, tape.session.date)
-    begin = 0
-    for end in [*cuts, len(blocks)]:
+    header = HEADER | {"source": {"made_by": "live"}}
+    for begin, end in itertools.pairwise([0, *cuts, len(blocks)]):
         before = SegmentReader(target).continuation() if begin else None
-        record(target, blocks[begin:end], close=False, continuation=before)
-        begin = end
+        writer = SegmentWriter(target, RecordParams(), header, continuation=before)
+        for block in blocks[begin:end]:
+            writer.append(block)
+        writer.flush()
+        writer.abandon()
     shutil.rmtree(tape.path)
     return target

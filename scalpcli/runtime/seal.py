@@ -56,6 +56,8 @@ _TOLD_MAX: Final = 100
 """Places of damage, and reasons for leaving rows out, that the manifest lists; it counts all."""
 _STREAMS: Final = CHANNELS_ALL & ~CHANNEL_PRICE_ONLY
 """Channels a recorder must name to have said that it was blind; not every feed has single prices."""
+LIVE_RUN: Final = "live"
+"""`made_by` in the source of a recording whose rows a live run decided on."""
 _GAP_CONDITION: Final = "recording"
 _REMOVED_SUFFIX: Final = ".removed"
 
@@ -230,6 +232,8 @@ class _Filler:
         self._break: Break | None = None
         self._blind_ns = 0
         self._said = 0
+        # Rows that a live run decided on stay exactly those it folded: it tells of its own restarts in its own time.
+        self._tells_restarts = dict(reader.header.get("source", {})).get("made_by") == LIVE_RUN
         self._instruments = self._add_instruments(reader.names.instruments)
         continuation = reader.continuation()
         self._conditions = [0, *map(writer.condition_code, continuation.conditions)]
@@ -257,6 +261,8 @@ class _Filler:
         if isinstance(item, Break):
             self._flush()
             self.rows_lost += item.rows
+            if item.restarted and not item.rows and self._tells_restarts:
+                return
             if self._break is None:
                 self._blind_ns = self._last_ns
             self._break, self._said = item, 0

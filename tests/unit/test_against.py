@@ -11,10 +11,12 @@ import pytest
 
 from scalpcli.errors import DataError
 from scalpcli.model.note import LIVE, OPERATOR, RECONCILE
+from scalpcli.model.params import TapeParams
 from scalpcli.model.row import COLUMNS, GAP, GAP_BEGIN, GAP_END, OPTION_QUOTE, RowBatch
 from scalpcli.runtime.against import prove, simulate
 from scalpcli.runtime.against_tape import QuotesOf
 from scalpcli.runtime.compiler import load_kernel
+from scalpcli.runtime.seal import seal_recording
 from scalpcli.runtime.tape import Tape
 from tests.against_samples import Made, live_run, records_of, replace_tape, retell, tape_of, unseal
 from tests.replay_samples import TAPE
@@ -133,6 +135,16 @@ def test_a_recording_that_nobody_sealed_will_do(run):
 
     assert proof.difference is None
     assert (proof.tape.is_sealed, proof.tape.processes) == (False, 2)
+
+
+def test_sealing_adds_nothing_to_the_rows_of_a_live_run(run):
+    """It was restarted twice and told of it in its own time: what it decided comes out of the sealed tape too."""
+    seal_recording(unseal(run, cuts=[7, 11]), run / "tape", TapeParams())
+
+    proof = prove(run, HOT)
+
+    assert proof.difference is None
+    assert (proof.tape.is_sealed, proof.tape.processes) == (True, 3)
 
 
 def test_the_settings_are_the_runs_own(plain, monkeypatch):
