@@ -17,7 +17,6 @@ import json
 import logging
 from collections import deque
 from collections.abc import Collection, Mapping
-from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
@@ -112,7 +111,7 @@ class SignalServer:
                 HOST,
                 self._port,
                 process_request=self._check,
-                create_connection=partial(_Stranger, self._open_connections),
+                create_connection=_bounded(self._open_connections),
                 compression=None,
                 max_size=_CLIENT_MESSAGE_BYTES_MAX,
                 max_queue=1,
@@ -227,24 +226,21 @@ class SignalServer:
         await connection.close(_POLICY_VIOLATION, "nothing is taken from clients but the token")
 
 
-class _Stranger(ServerConnection):
-    """A connection that is cut at once where too many are open: none may exhaust the trader's descriptors."""
+def _bounded(open_connections: set[ServerConnection]) -> type[ServerConnection]:
+    """Connections that are cut at once where too many are open: none may exhaust the trader's descriptors."""
 
-    def __init__(self, open_connections: set[ServerConnection], *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._open_connections = open_connections
+    class Bounded(ServerConnection):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            super().connection_made(transport)
+            open_connections.add(self)
+            if len(open_connections) > _STRANGERS_MAX:
+                self.transport.abort()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Count, then go on as usual."""
-        super().connection_made(transport)
-        self._open_connections.add(self)
-        if len(self._open_connections) > _STRANGERS_MAX:
-            self.transport.abort()
+        def connection_lost(self, exc: Exception | None) -> None:
+            open_connections.discard(self)
+            super().connection_lost(exc)
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Forget it."""
-        self._open_connections.discard(self)
-        super().connection_lost(exc)
+    return Bounded
 
 
 def _bearer(request: Request) -> list[str]:
