@@ -20,7 +20,17 @@ from scalpcli.errors import DataError
 from scalpcli.model.block import Block
 from scalpcli.model.instrument import Instrument
 from scalpcli.model.note import LIVE, Note
-from scalpcli.model.row import CHANNEL_OPTION_QUOTES, COLD, GAP, GAP_BEGIN, GAP_END, OPTION_QUOTE, RowBatch
+from scalpcli.model.row import (
+    CHANNEL_OPTION_QUOTES,
+    COLD,
+    COLUMNS,
+    ENGINE_COLUMNS,
+    GAP,
+    GAP_BEGIN,
+    GAP_END,
+    OPTION_QUOTE,
+    RowBatch,
+)
 from scalpcli.model.session import Session
 from scalpcli.runtime.recording import symbol_folder
 from scalpcli.runtime.seal import recording_folder
@@ -57,12 +67,13 @@ class RunTape:
     rows: int = 0
     last_ns: int = 0
     _notes: deque[Note] = field(default_factory=deque)
+    _noted: int = 0
 
     def batches(self, rows_max: int) -> Iterator[RowBatch]:
         """The rows in order.
 
         Args:
-            rows_max: Rows of a batch of a tape; a recording comes in the frames it was written in.
+            rows_max: Rows of a batch, about: frames of a recording stay whole.
 
         Raises:
             DataError: they cannot be read.
@@ -85,14 +96,30 @@ class RunTape:
         if isinstance(self.source, Tape):
             yield from self.source.batches(rows_max)
             return
-        seq = 0
+        # A frame holds what came within milliseconds: one at a time they would take minutes.
+        waiting: list[Block] = []
+        rows = 0
         for item in self.source.blocks():
             if isinstance(item, Block):
-                times = item.columns["ts_recv_ns"][item.columns["kind"] == COLD]
-                for time_ns, (kind, body) in zip(times, item.notes, strict=True):
-                    self._notes.append(Note(seq, int(time_ns), kind, body))
-                    seq += 1
-                yield item.columns
+                self._take_notes(item)
+                waiting.append(item)
+                rows += item.rows
+            if rows >= rows_max:
+                yield _joined(waiting)
+                waiting, rows = [], 0
+        yield _joined(waiting)
+
+    def _take_notes(self, block: Block) -> None:
+        times = block.columns["ts_recv_ns"][block.columns["kind"] == COLD]
+        for time_ns, (kind, body) in zip(times, block.notes, strict=True):
+            self._notes.append(Note(self._noted, int(time_ns), kind, body))
+            self._noted += 1
+
+
+def _joined(blocks: list[Block]) -> Mapping[str, NDArray[Any]]:
+    if not blocks:
+        return {name: np.zeros(0, COLUMNS[name]) for name in ENGINE_COLUMNS}
+    return {name: np.concatenate([block.columns[name] for block in blocks]) for name in ENGINE_COLUMNS}
 
 
 def open_tape(folder: Path, symbol: str, session: Session) -> RunTape:
