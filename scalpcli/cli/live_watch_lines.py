@@ -1,10 +1,12 @@
 """Lines for people while a screen has their terminal: kept, and said when it left.
 
 Two processes that write to one terminal spoil each other's lines. What is kept is bounded; the journal has all of it.
+A terminal that is gone (a closed window, a lost connection) takes no lines, and must not be in the way of selling.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -27,7 +29,7 @@ class Lines:
     def __call__(self, line: str) -> None:
         """Say a line, or keep it."""
         if self._kept is None:
-            self._out(line)
+            self._say(line)
             return
         self._lost += len(self._kept) == LINES_MAX
         self._kept.append(line)
@@ -40,7 +42,11 @@ class Lines:
         """Say what was kept, and lines at once again."""
         kept, self._kept = self._kept or (), None
         if self._lost:
-            self._out(f"{self._lost} lines before these were not kept; the journal has what they told")
+            self._say(f"{self._lost} lines before these were not kept; the journal has what they told")
             self._lost = 0
         for line in kept:
+            self._say(line)
+
+    def _say(self, line: str) -> None:
+        with contextlib.suppress(OSError):
             self._out(line)

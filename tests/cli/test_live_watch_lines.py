@@ -34,3 +34,18 @@ def test_what_is_kept_has_a_bound():
 
     assert said[0] == "3 lines before these were not kept; the journal has what they told"
     assert said[1:] == [str(number) for number in range(3, LINES_MAX + 3)]
+
+
+def test_a_terminal_that_is_gone_stops_nobody():
+    """Its window was closed: writing fails, and whoever wanted to say that selling begins goes on to sell."""
+
+    def gone(_line):
+        raise OSError(5, "Input/output error")
+
+    lines = Lines(gone)
+
+    lines("selling")
+    lines.hold()
+    lines("sold")
+
+    lines.release()
