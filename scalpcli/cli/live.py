@@ -148,18 +148,21 @@ def run(
     if print_systemd:
         _print_systemd(ctx)
         return
-    hot = _kernel(quiet=quiet)
+    mark = "SHADOW" if shadow else "LIVE" if live else "PAPER"
+    # A rehearsal's time runs from its first question on: the engine is ready before.
+    hot = _kernel(mark, quiet=quiet) if rehearse and not live else None
     reached = _reach(loaded, shadow, live, account_ends, rehearse)
     session = _session(reached, loaded, symbol, wait=wait, quiet=quiet)
     times = _times(no_entry_after, flatten_at, session)
     if times:
+        _check_read_once(config)
         loaded = load(config, param, given | times)
     job = _job(
         reached, loaded, session, symbol, until,
         tap=tap, is_out_given=out is not None, is_resumed=resume, quiet=quiet,
         is_watched=not (no_watch or quiet or json),
     )  # fmt: skip
-    _run(job, hot, json=json)
+    _run(job, hot or _kernel(mark, quiet=quiet), json=json)
 
 
 def _check(loaded: Loaded) -> None:
@@ -174,6 +177,15 @@ def _check(loaded: Loaded) -> None:
             check_url(params.heartbeat_url, "--heartbeat-url")
 
 
+def _check_read_once(config: list[str] | None) -> None:
+    """Times are settings of one session, which is known only now: the settings are read again with them."""
+    if any(not Path(file).is_file() for file in config or ()):
+        raise UsageError(
+            "`--flatten-at` and `--no-entry-after` need settings in files: a pipe cannot be read twice",
+            hint="write them as `-p exits.flatten_before_close_minutes=50`, or the settings to a file",
+        )
+
+
 def _print_systemd(ctx: typer.Context) -> None:
     from scalpcli.cli.live_schedule import units_text
     from scalpcli.cli.record import schedule_arguments
@@ -181,12 +193,11 @@ def _print_systemd(ctx: typer.Context) -> None:
     typer.echo(units_text(schedule_arguments(ctx), Path.cwd()), nl=False)
 
 
-def _kernel(*, quiet: bool) -> Any:
-    """The engine's kernel: compiled before a rehearsal's time runs."""
+def _kernel(mark: str, *, quiet: bool) -> Any:
     from scalpcli.cli.output import say
     from scalpcli.runtime.compiler import load_kernel
 
-    return load_kernel(lambda text: say(text, quiet=quiet))
+    return load_kernel(lambda text: say(f"{mark} {text}", quiet=quiet))
 
 
 def _reach(loaded: Loaded, shadow: bool, live: bool, account_ends: str, rehearse: str | None) -> Reached:
