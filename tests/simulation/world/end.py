@@ -23,6 +23,9 @@ from tests.simulation.world.settings import setup_of
 REPLAYED = 4
 """Every so many schedules the rows are folded once more and held against the journal."""
 
+GUARD = "guard "
+"""What the guard sold counts by contract: an engine adopts it as a difference, without its orders' ids."""
+
 if TYPE_CHECKING:
     from tests.simulation.world.schedule import World
 
@@ -72,9 +75,15 @@ def _check_fills(world: World, lines: list[dict[str, Any]]) -> None:
             told[name][1] += line["quantity"] * line["price_e4"]
         elif line["kind"] == "reconcile" and line["action"] == "adopt" and line["applied"]:
             sold = line["held"] - line["broker"]
-            told[f"guard {line['symbol']}"][0] += sold
-            told[f"guard {line['symbol']}"][1] += sold * line["price_e4"]
-    for name in booked.keys() | told.keys():
+            told[GUARD + line["symbol"]][0] += sold
+            told[GUARD + line["symbol"]][1] += sold * line["price_e4"]
+    end = world.engine.end
+    settled = {GUARD + each.instrument.symbol for each in world.floor.account.left}
+    for name in sorted(booked.keys() | told.keys()):
+        if name in settled or (name.startswith(GUARD) and end is not None and not end.is_flat):
+            # What was held at the close is no execution, and an engine that ended before the broker told it what the
+            # guard had done says that it is not flat.
+            continue
         if booked[name] != told[name]:
             found = f"{name}: the exchange booked {booked[name]}, the journal tells {told[name]} (contracts, sum e4)"
             world.watch.fail("every fill is accounted once", found)
@@ -82,7 +91,7 @@ def _check_fills(world: World, lines: list[dict[str, Any]]) -> None:
 
 def _name(order_id: str, symbol: str) -> str:
     leg = order_id.rpartition("-")[2]
-    return f"guard {symbol}" if leg.startswith("g") else order_id
+    return GUARD + symbol if leg.startswith("g") else order_id
 
 
 def _check_flat(world: World) -> None:

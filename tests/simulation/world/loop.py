@@ -150,14 +150,14 @@ class VirtualLoop(asyncio.BaseEventLoop):
         future = self.create_future()
 
         def work() -> None:
-            if future.cancelled():
-                return
             try:
                 result = func(*args)
             except Exception as error:  # noqa: BLE001 - handed to whoever waits
-                future.set_exception(error)
+                if not future.done():
+                    future.set_exception(error)
             else:
-                future.set_result(result)
+                if not future.done():
+                    future.set_result(result)
 
         self.call_later(self.executor_s(), work)
         return future

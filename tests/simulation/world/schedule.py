@@ -29,6 +29,8 @@ MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of its own is made in it
 AFTER_CLOSE_S = 30.0
 """A world that has not ended so long after the close never will."""
 LOOK_S = 0.5
+ANSWER_S = 0.5
+"""Longer than an answer of the exchange is under way."""
 
 
 @dataclass(slots=True)
@@ -99,6 +101,7 @@ class World:
             found = error.get("exception") or error.get("message")
             self.watch.fail("no process fails", f"{type(found).__name__}: {found}")
         check_end(self)
+        self.watch.is_over = True
         self.loop.bury()
         self.chance.counts[faults.HALT] += self.made.halts
         return Outcome(
@@ -120,11 +123,24 @@ class World:
         while self.loop.time() < end_s and not self.watch.broken:
             await asyncio.sleep(LOOK_S)
             self.watch.look()
+            self._look_at_belief()
             is_closed = self.floor.market.now_ns() >= market.SESSION.close_ns
             if is_closed and self._is_over and (self.guard_end is not None or not self.params.live.guard_timeout_s):
                 return
         if not self.watch.broken:
             self.watch.fail("the run ends", "it did not, long after the close")
+
+    def _look_at_belief(self) -> None:
+        """What an engine believes to hold, after it says that the broker agrees, is what the account holds."""
+        trader, executions = self.engine.trader, self.floor.executions
+        changed_s = executions[-1].at_s if executions else 0.0
+        agreed_s = (trader.reconciler.reconciled_ns - self.floor.market.start_ns) / 1e9 if trader.reconciler else 0.0
+        if not self.engine.process.is_alive or agreed_s < changed_s + ANSWER_S:
+            return
+        held = {each.instrument.symbol: each.quantity for each in self.floor.account.positions.values()}
+        if not self.floor.account.left and trader.live.held() != held:
+            found = f"{self.engine.process.name} believes {trader.live.held()}, the account holds {held}"
+            self.watch.fail("a restart goes on with the same position", found)
 
     # --- processes -----------------------------------------------------------------------------------
 

@@ -134,7 +134,8 @@ class MemoryKeeper:
             blocks, self._waiting = self._waiting, []
             if not blocks:
                 return
-            await asyncio.get_running_loop().run_in_executor(None, self._put, blocks)
+            # Whoever waited may give up; the rows that were taken are written all the same.
+            await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, self._put, blocks))
 
     async def run(self) -> None:
         """Write what came, again and again."""

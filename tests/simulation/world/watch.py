@@ -53,6 +53,8 @@ class Watch:
     broken: list[Broken] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
     is_telling: bool = False
+    is_over: bool = False
+    """Whether nobody looks any more: the dead clean up."""
     entries: int = 0
     is_armed: bool = False
     """Whether an operator armed the run after the guard had acted."""
@@ -64,11 +66,13 @@ class Watch:
 
     def note(self, words: str) -> None:
         """Tell what happens, where somebody listens."""
-        if self.is_telling:
+        if self.is_telling and not self.is_over:
             self.told.append(f"{self.loop.time():9.4f} {words}")
 
     def fail(self, rule: str, found: str) -> None:
         """Note a rule that does not hold."""
+        if self.is_over:
+            return
         self.broken.append(Broken(rule, f"at {self.loop.time():.4f} s: {found}"))
         self.note(f"BROKEN {rule}: {found}")
 
@@ -97,13 +101,18 @@ class Watch:
         if process.name.startswith("guard"):
             fence = self.disk.folder / "fence.json"
             return self.loop.time() if fence.exists() and order_id in fence.read_text() else None
+        line = self._line(order_id)
+        assert self.floor is not None
+        return (int(line["ts_ns"]) - self.floor.market.start_ns) / 1e9 if line else None
+
+    def _line(self, order_id: str) -> dict[str, Any]:
+        """The line in which an order was decided, as far as the disk was waited for; empty where there is none."""
         at = self.disk.synced.find(f'"order_id":"{order_id}"'.encode())
         if at < 0:
-            return None
+            return {}
         begin = self.disk.synced.rfind(b"\n", 0, at) + 1
-        line = json.loads(self.disk.synced[begin : self.disk.synced.find(b"\n", at)])
-        assert self.floor is not None
-        return (int(line["ts_ns"]) - self.floor.market.start_ns) / 1e9
+        line: dict[str, Any] = json.loads(self.disk.synced[begin : self.disk.synced.find(b"\n", at)])
+        return line
 
     def _on_entry(self, process: Process, order_id: str, decided_s: float | None) -> None:
         sender = self._sender.setdefault(order_id, process.name)
@@ -118,6 +127,9 @@ class Watch:
     def _on_sell(self, order_id: str, body: dict[str, Any]) -> None:
         assert self.floor is not None
         account = self.floor.account
+        if self.floor.market.now_ns() >= self.floor.market.session.close_ns:
+            # Nothing trades any more, and what was held is settled.
+            return
         if any(order.request.client_order_id == order_id for order in account.orders.values()):
             return
         instrument = self.floor.market.by_symbol[body["symbol"]]
@@ -157,11 +169,11 @@ class Watch:
             return
         self.entries += 1
         signal = _signal(order)
-        first = self._bodies.get(f"{signal}-e1", {"qty": 0})
+        approved = int(self._line(f"{signal}-e1").get("quantity", 0))
         mine = [each for each in self._orders() if _signal(each) == signal and each.request.side is OrderSide.BUY]
         bought = sum(each.filled if each.status not in OPEN else each.request.quantity for each in mine)
-        if bought > int(first["qty"]) or order.request.quantity > self.contracts_max:
-            self.fail("never more than approved", f"{order_id}: {bought} may be bought of {first['qty']} approved")
+        if bought > approved or order.request.quantity > self.contracts_max:
+            self.fail("never more than approved", f"{order_id}: {bought} may be bought of {approved} approved")
 
     def _orders(self) -> list[Order]:
         assert self.floor is not None
