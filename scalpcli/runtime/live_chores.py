@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Final, Protocol
 
 from scalpcli.errors import DataError, ScalpcliError
@@ -17,6 +18,7 @@ from scalpcli.runtime.live_phase import Permission
 from scalpcli.runtime.live_ports import LiveParts
 from scalpcli.runtime.live_reconcile import Reconciler
 
+Job = Callable[[], Coroutine[Any, Any, None]]
 UNTIL: Final = "until"
 CLOSE: Final = "close"
 KILL_LOOK_S: Final = 0.25
@@ -87,10 +89,10 @@ class Chores:
         self._fold = fold
         self._is_killed = False
 
-    def jobs(self) -> list[Coroutine[Any, Any, None]]:
+    def jobs(self) -> list[Job]:
         """The loops, each to be run until it is cancelled."""
-        broker = self._shadow() if self._reconciler is None else self._watch_broker(self._reconciler)
-        return [self._watch_end(), self._watch_kill_file(), self._commit_now_and_then(), broker]
+        broker = self._shadow if self._reconciler is None else partial(self._watch_broker, self._reconciler)
+        return [self._watch_end, self._watch_kill_file, self._commit_now_and_then, broker]
 
     async def _shadow(self) -> None:
         """Nothing is sent, so there is nothing to compare."""
@@ -108,9 +110,9 @@ class Chores:
 
     def _pause_s(self, reconciler: Reconciler) -> float:
         params, speed = self._parts.setup.params.live, self._parts.clock.speed
-        if self._has_missed() or (reconciler.silent and self._is_busy()):
+        if self._has_missed() or reconciler.is_settling or (reconciler.silent and self._is_busy()):
             return max(_LOOK_AGAIN_S, reconciler.wait_s)
-        is_calm = self._permission.is_begun and not reconciler.differences and not self._is_busy()
+        is_calm = self._permission.is_begun and not self._is_busy()
         return (params.reconcile_s if is_calm else params.reconcile_busy_s) / speed
 
     async def _consider_entries(self, reconciler: Reconciler) -> None:

@@ -6,8 +6,10 @@ Decides how long each is waited for: a broker that says nothing must not keep a 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Final
 
+from scalpcli.model.broker import BrokerSilent
 from scalpcli.runtime.live_engine import LiveEngine
 from scalpcli.runtime.live_orders import OrderTracker
 from scalpcli.runtime.live_ports import LiveParts
@@ -17,7 +19,7 @@ from scalpcli.units import s_to_ns
 
 _LOOK_S: Final = 0.02
 _ASK_S: Final = 0.25
-_ANSWERS_S_MAX: Final = 10.0
+_ANSWERS_S_MAX: Final = 30.0
 """Seconds an end waits for what was sent to be answered, and for the broker to agree."""
 
 
@@ -65,7 +67,11 @@ class Ending:
         while self._reconciler is not None and self._waits(until_ns):
             await self._reconciler.look()
             if self._reconciler.reconciled_ns >= begun_ns and not self._tracker.working:
-                return
+                moves = self._tracker.moves
+                with contextlib.suppress(BrokerSilent):
+                    await self._reconciler.audit()
+                    if self._tracker.moves == moves:
+                        return
             await asyncio.sleep(_ASK_S)
 
     async def until_answered(self) -> None:

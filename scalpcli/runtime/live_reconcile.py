@@ -8,6 +8,7 @@ are explained: what we did not buy is not ours to sell. A broker that is silent 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -70,6 +71,8 @@ class Reconciler:
         """Last look that could be compared and showed no difference, market time; 0 = none yet."""
         self.compared_ns = 0
         """Last look that could be compared."""
+        self.audited_ns = 0
+        """Last time every execution was held against what was told."""
         self.differences: dict[str, tuple[int, int]] = {}
         """Symbol -> contracts we believe are held, contracts the broker says."""
         self.foreign: dict[str, int] = {}
@@ -100,6 +103,7 @@ class Reconciler:
         self._is_first = True
         self._unanswered = ""
         self._looking = asyncio.Lock()
+        sender.saw_position = self.saw_position
 
     async def look(self) -> None:
         """Look at orders and positions once; news becomes rows, a difference that stands too."""
@@ -147,6 +151,11 @@ class Reconciler:
         if account.buying_power_e4 <= 0:
             return "the account has no buying power for options"
         return ""
+
+    @property
+    def is_settling(self) -> bool:
+        """Whether there is a difference that was not acted on yet."""
+        return any(self._stopped.get(symbol) != pair for symbol, pair in self.differences.items())
 
     def status(self) -> dict[str, Any]:
         """What was found, for people."""
@@ -232,9 +241,9 @@ class Reconciler:
         now = {symbol: (self._tracker.moves, pair) for symbol, pair in found.items()}
         standing = {symbol: pair for symbol, pair in found.items() if self._seen.get(symbol) == now[symbol]}
         self._seen = now
-        for symbol, (held, broker) in standing.items():
-            if self._stopped.get(symbol) != (held, broker):
-                await self._settle(symbol, held, broker)
+        news = {symbol: pair for symbol, pair in standing.items() if self._stopped.get(symbol) != pair}
+        if news:
+            await self._settle(news)
         if not found and not self._unanswered:
             self.reconciled_ns = self.compared_ns
 
@@ -255,18 +264,44 @@ class Reconciler:
             each.expiry == session.date for each in self._engine.setup.instruments if each.symbol == symbol
         )
 
-    async def _settle(self, symbol: str, held: int, broker: int) -> None:
-        """Act on a difference that stands."""
+    async def audit(self) -> list[BrokerFill]:
+        """Hold the broker's executions against what was told of our orders, ended ones too; those of others.
+
+        Raises:
+            BrokerSilent: no answer.
+        """
+        fills = await self._desk.fills(self._engine.setup.session.open_ns)
+        sums, others = Counter[str](), []
+        for fill in fills:
+            tracked = self._tracker.find(fill.order_id, fill.broker_id)
+            if tracked is None:
+                others.append(fill)
+            else:
+                sums[tracked.order_id] += fill.quantity
+        for order_id, quantity in sums.items():
+            tracked = self._tracker.orders[order_id]
+            if quantity > tracked.told_quantity:
+                found = await self._desk.order(order_id)
+                replies = tracked.take_order(found) if found is not None else []
+                self._tracker.settle(tracked)
+                self._tell(replies)
+        self.audited_ns = self._clock.now_ns()
+        return others
+
+    async def _settle(self, standing: dict[str, tuple[int, int]]) -> None:
+        """Act on differences that stand: first by what our own orders did after all."""
+        moves = self._tracker.moves
+        others = await self.audit()
+        for symbol, (held, broker) in standing.items():
+            if self._tracker.moves == moves and self._engine.held().get(symbol, 0) == held:
+                self._act(symbol, held, broker, others)
+
+    def _act(self, symbol: str, held: int, broker: int, others: list[BrokerFill]) -> None:
         if symbol in self.foreign and held == 0:
             # Somebody else's contracts became more or fewer: not ours, then as now.
             self.foreign[symbol] += broker
             return
-        if await self._look_at_ended(symbol):
-            return
-        moves = self._tracker.moves
-        parts = await self._others(symbol, broker - held)
-        if self._tracker.moves != moves or self._engine.held().get(symbol, 0) != held:
-            return
+        parts = self._parts(symbol, broker - held, others)
         missing = abs(broker - held) - sum(quantity for quantity, _ in parts)
         if missing and self._has_expired(symbol):
             # What nobody sold was settled at the close; the engine does so too.
@@ -291,40 +326,18 @@ class Reconciler:
             self._write(symbol, held, held - quantity, "adopt", price_e4, "the broker holds fewer than we believed")
             held -= quantity
 
-    async def _look_at_ended(self, symbol: str) -> bool:
-        """Look whether orders that had ended for us did more after all; whether one did."""
-        is_news = False
-        for tracked in list(self._tracker.orders.values()):
-            if tracked.order.instrument.symbol != symbol or not tracked.is_ended or not tracked.sent_ns:
-                continue
-            found = await self._desk.order(tracked.order_id)
-            replies = tracked.take_order(found) if found is not None else []
-            if replies:
-                is_news = True
-                self._tracker.settle(tracked)
-                self._tell(replies)
-        return is_news
-
-    async def _others(self, symbol: str, more: int) -> list[tuple[int, int]]:
-        """Contracts and price of others' executions that were not adopted yet and explain `more` contracts.
-
-        Raises:
-            BrokerSilent: no answer; the difference is looked at again.
-        """
-        fills = await self._desk.fills(self._engine.setup.session.open_ns)
+    def _parts(self, symbol: str, more: int, others: list[BrokerFill]) -> list[tuple[int, int]]:
+        """Contracts and price of others' executions that were not adopted yet and explain `more` contracts."""
         side = "buy" if more > 0 else "sell"
-        others = [fill for fill in fills if fill.symbol == symbol and fill.side == side and self._is_others(fill)]
+        mine = [fill for fill in others if fill.symbol == symbol and fill.side == side]
         known, missing, parts = self.adopted.get(symbol, 0) if more < 0 else 0, abs(more), []
-        for fill in sorted(others, key=lambda fill: fill.ts_market_ns):
+        for fill in sorted(mine, key=lambda fill: fill.ts_market_ns):
             skipped = min(known, fill.quantity)
             taken = min(missing, fill.quantity - skipped)
             known, missing = known - skipped, missing - taken
             if taken:
                 parts.append((taken, fill.price_e4))
         return parts
-
-    def _is_others(self, fill: BrokerFill) -> bool:
-        return self._tracker.find(fill.order_id, fill.broker_id) is None
 
     def _write(self, symbol: str, held: int, broker: int, action: str, price_e4: int, reason: str) -> None:
         body = {

@@ -38,7 +38,6 @@ class Sender:
         tell: Takes replies, which become rows.
         alarm: Takes words for people about what must not happen.
         look_soon: Asks for a comparison with the broker.
-        saw_position: Told what the broker holds of a symbol whenever it was asked.
         is_resumed: Whether an earlier process, or the guard, may have traded before.
     """
 
@@ -52,11 +51,12 @@ class Sender:
         tell: Tell,
         alarm: Callable[[str], None],
         look_soon: Callable[[], None],
-        saw_position: Callable[[str, int], None],
         is_resumed: bool,
     ) -> None:
         self.in_flight = 0
         """Orders whose answer is not there yet."""
+        self.saw_position: Callable[[str, int], None] = lambda _symbol, _held: None
+        """Told what the broker holds of a symbol where that is too little for a sell."""
         self._desk = desk
         self._tracker = tracker
         self._params = params
@@ -64,7 +64,6 @@ class Sender:
         self._tell = tell
         self._alarm = alarm
         self._look_soon = look_soon
-        self._saw_position = saw_position
         self._is_resumed = is_resumed
         self._others: dict[str, int] = {}
         """Contracts the broker held beyond what our orders say, when it was asked last."""
@@ -186,7 +185,7 @@ class Sender:
         self.note_position(symbol, held)
         if held - others >= order.quantity:
             return ""
-        self._saw_position(symbol, held)
+        self.saw_position(symbol, held)
         return f"the broker holds {held}" + (f", of which other orders sell {others}" if others else "")
 
     def note_position(self, symbol: str, held: int) -> None:

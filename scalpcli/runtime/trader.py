@@ -10,7 +10,7 @@ row first and folded with the others, so that the tape holds everything that can
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any, Final
 
 from scalpcli.core.executor import Command
@@ -20,7 +20,7 @@ from scalpcli.model.block import Block
 from scalpcli.model.broker import BrokerUpdate
 from scalpcli.model.note import BROKER, OPERATOR
 from scalpcli.model.order import Reply
-from scalpcli.runtime.live_chores import CLOSE, UNTIL, Chores
+from scalpcli.runtime.live_chores import CLOSE, UNTIL, Chores, Job
 from scalpcli.runtime.live_ending import Ending
 from scalpcli.runtime.live_engine import LiveEngine, decision_of
 from scalpcli.runtime.live_news import News
@@ -30,7 +30,7 @@ from scalpcli.runtime.live_phase import CATCHING_UP, ENDED, STOPPING, TRADING, W
 from scalpcli.runtime.live_ports import LiveEnd, LiveParts
 from scalpcli.runtime.live_reconcile import NOTHING_TO_COMPARE, Reconciler
 from scalpcli.runtime.live_resume import Resumed, fold_past
-from scalpcli.runtime.live_sender import Sender
+from scalpcli.runtime.live_sender import NOBODY_TRADED, Sender
 from scalpcli.runtime.live_state import state_of
 from scalpcli.runtime.live_waker import Waker
 from scalpcli.runtime.recorder_figures import LoopWatch
@@ -95,7 +95,6 @@ class Trader:
             tell=self._tell,
             alarm=self.news.alarm,
             look_soon=self._look_event.set,
-            saw_position=self._saw_position,
             is_resumed=bool(parts.past.journal),
         )
         self.reconciler = Reconciler(
@@ -195,7 +194,8 @@ class Trader:
         self._outlet.written = resumed.written
         if resumed.is_over:
             # The earlier process wrote the sums and did not come so far as to say so.
-            self._reason, self.finished_ns = CLOSE, self.live.known_ns
+            self.finished_ns = self.live.known_ns
+            self._reason = CLOSE if self.finished_ns >= self.parts.setup.session.close_ns else UNTIL
             return self._tell_end()
         # Where the clock was set back meanwhile: what was decided must stay before what comes.
         while self.parts.maker.stamp() <= self.live.known_ns:  # noqa: ASYNC110 - only time ends it
@@ -214,7 +214,7 @@ class Trader:
             end=self.end,
             fold=self._begun,
         )
-        tasks = [asyncio.create_task(self._guarded(job)) for job in (*chores.jobs(), self.watch.run())]
+        tasks = [asyncio.create_task(self._guarded(job)) for job in (*chores.jobs(), self.watch.run)]
         try:
             await self._ended.wait()
         finally:
@@ -273,10 +273,8 @@ class Trader:
         self.live.feed(blocks, known_ns)
         outbox = self.live.outbox
         commands, outbox.commands = outbox.commands, []
-        for command, decided_ns in commands:
-            if isinstance(command, ApprovedOrder):
-                self.tracker.add(command, decided_ns)
-        self._outlet.push(commands if outbox.simulated is None else [])
+        going = [each for each in commands if self._goes_out(*each)]
+        self._outlet.push(going if outbox.simulated is None else [])
         if outbox.replies:
             replies, outbox.replies = outbox.replies, []
             self._follow_simulated(replies)
@@ -288,6 +286,18 @@ class Trader:
         if self._gaps and not gaps:
             self._look_event.set()
         self._gaps = gaps
+
+    def _goes_out(self, command: Command, decided_ns: int) -> bool:
+        """Follow an order; whether it is sent: not an entry that was decided before this process was there."""
+        if not isinstance(command, ApprovedOrder):
+            return True
+        tracked = self.tracker.add(command, decided_ns)
+        if decided_ns >= self.started_ns or not is_entry(command) or self.sender is None:
+            return True
+        self._write_rows(tracked.reject(NOBODY_TRADED))
+        self.tracker.settle(tracked)
+        self._soon()
+        return False
 
     def _follow_simulated(self, replies: list[Reply]) -> None:
         for reply in replies:
@@ -328,10 +338,6 @@ class Trader:
         else:
             self._pump()
 
-    def _saw_position(self, symbol: str, broker: int) -> None:
-        if self.reconciler is not None:
-            self.reconciler.saw_position(symbol, broker)
-
     def _send(self, command: Command, decided_ns: int) -> None:
         assert self.sender is not None
         self.sender.send(command, decided_ns)
@@ -348,9 +354,9 @@ class Trader:
         else:
             self._send(command, decided_ns)
 
-    async def _guarded(self, job: Coroutine[Any, Any, None]) -> None:
+    async def _guarded(self, job: Job) -> None:
         try:
-            await job
+            await job()
         except Exception as error:  # noqa: BLE001 - told by whoever waits for the end of the run
             self._fail(error)
 
