@@ -163,6 +163,17 @@ class TappedMarket:
 
     async def run(self) -> None:
         """Take rows until cancelled; a recorder that is gone is waited for."""
+        try:
+            await self._run()
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """Leave the tap."""
+        if self._reader is not None:
+            await self._reader.close()
+
+    async def _run(self) -> None:
         while True:
             if self._reader is not None:
                 await self._take_all(self._reader)

@@ -216,6 +216,7 @@ class TapReader:
         told = json.loads(frame[1])
         result.header = told["header"]
         result.names = Names.from_plain(told["names"])
+        result.rows = frame[3]
         return result
 
     async def blocks(self) -> AsyncIterator[Block]:
