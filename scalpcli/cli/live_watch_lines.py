@@ -2,8 +2,9 @@
 
 Decides three things. While a screen has the terminal, lines wait until it left: two processes that write to one
 terminal spoil each other's lines. A terminal that is stopped (Ctrl-S) or a pipe that nobody reads would block whoever
-writes to it, and with it the loop that trades: lines wait for the next one. A terminal that is gone (a closed window, a lost connection)
-takes no lines, and must not be in the way of selling. What waits is bounded; the journal has all of it.
+writes to it, and with it the loop that trades: lines wait for the next one that can be written. A terminal that is
+gone (a closed window, a lost connection) takes no lines, and must not be in the way of selling. What waits is bounded;
+the journal has all of it.
 """
 
 from __future__ import annotations
