@@ -27,13 +27,11 @@ class News:
     Attributes:
         decisions: The last decisions, oldest first.
         alarms: The last alarms, oldest first.
-        protection: The protection that stopped trading, in words; empty where none did.
     """
 
     def __init__(self, clock: MarketClock, say: Callable[[str], None]) -> None:
         self.decisions: deque[dict[str, Any]] = deque(maxlen=DECISIONS_KEPT)
         self.alarms: deque[dict[str, Any]] = deque(maxlen=ALARMS_KEPT)
-        self.protection = ""
         self._clock = clock
         self._say = say
         self._listeners: list[Listener] = []

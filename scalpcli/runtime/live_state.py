@@ -13,10 +13,13 @@ from scalpcli.core.exits import ScalpExitManager, pnl_pct, stop_bid_e4, target_b
 from scalpcli.core.gates import Gates
 from scalpcli.core.layout import LEVEL_SLOTS, NEVER_NS, SIDES
 from scalpcli.core.position import Scalp
+from scalpcli.core.protections import OK
+from scalpcli.core.stops import DAILY_LOSS, OVERSOLD, RECONCILE, REJECTS
 from scalpcli.model.instrument import STANDARD_MULTIPLIER
 from scalpcli.model.order import OrderSide
 from scalpcli.model.params import SWING_LEVELS_MAX
 from scalpcli.model.row import CHANNEL_NAMES
+from scalpcli.runtime.live_engine import LiveEngine
 from scalpcli.runtime.live_orders import TrackedOrder
 from scalpcli.runtime.live_reconcile import NOTHING_TO_COMPARE
 from scalpcli.units import E4_PER_USD
@@ -190,11 +193,28 @@ def _result(trader: Trader, positions: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _protections(trader: Trader) -> list[dict[str, Any]]:
-    """What ends entries, and how it stands now."""
-    found = trader.live.engine.protections(trader.live.known_ns)
     return [
-        {"name": each.name, "value": _known(each.value), "limit": each.limit, "state": each.state} for each in found
+        {"name": each.name, "value": _known(each.value), "limit": _known(each.limit), "state": each.state}
+        for each in trader.live.engine.protections(trader.live.known_ns)
     ]
+
+
+def stopped_by(live: LiveEngine) -> str:
+    """The protection that ended entries for the day, in words; empty where none did.
+
+    Limits that a later minute lifts, like messages or open positions, are none.
+    """
+    for each in live.engine.protections(live.known_ns):
+        is_for_good = each.name in _FOR_GOOD or (each.name == "kill" and live.engine.tally.is_killed)
+        if is_for_good and each.state != OK:
+            limit = (
+                "" if each.limit is None or each.name == "kill" else f", {each.value:g} at a limit of {each.limit:g}"
+            )
+            return each.name + limit
+    return ""
+
+
+_FOR_GOOD: Final = (DAILY_LOSS, "loss_streak", REJECTS, OVERSOLD, RECONCILE)
 
 
 def _feed(trader: Trader) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from scalpcli.model.block import Block
 from scalpcli.model.broker import BrokerUpdate
 from scalpcli.model.note import BROKER, OPERATOR
 from scalpcli.model.order import Reply
+from scalpcli.runtime.live_broker import broker_side
 from scalpcli.runtime.live_chores import CLOSE, UNTIL, Chores, Job
 from scalpcli.runtime.live_ending import Ending
 from scalpcli.runtime.live_engine import LiveEngine, decision_of
@@ -28,10 +29,10 @@ from scalpcli.runtime.live_orders import OrderTracker, is_entry, reply_body
 from scalpcli.runtime.live_outlet import Outlet
 from scalpcli.runtime.live_phase import CATCHING_UP, ENDED, STOPPING, TRADING, WAITING, Permission
 from scalpcli.runtime.live_ports import LiveEnd, LiveParts
-from scalpcli.runtime.live_reconcile import NOTHING_TO_COMPARE, Reconciler
+from scalpcli.runtime.live_reconcile import NOTHING_TO_COMPARE
 from scalpcli.runtime.live_resume import Resumed, fold_past
-from scalpcli.runtime.live_sender import NOBODY_TRADED, Sender
-from scalpcli.runtime.live_state import state_of
+from scalpcli.runtime.live_sender import NOBODY_TRADED
+from scalpcli.runtime.live_state import state_of, stopped_by
 from scalpcli.runtime.live_waker import Waker
 from scalpcli.runtime.recorder_figures import LoopWatch
 
@@ -65,8 +66,6 @@ class Trader:
         self.phase = WAITING
         self.finished_ns = 0
         self.started_ns = parts.clock.now_ns()
-        self.sender: Sender | None = None
-        self.reconciler: Reconciler | None = None
         self._outlet = Outlet(parts.keeper, parts.store, self.live.lines, 0, self._send, self._refuse)
         self._blocks: list[Block] = []
         self._told = 0
@@ -79,35 +78,17 @@ class Trader:
         self._reason = ""
         self._fault: BaseException | None = None
         self._closing: asyncio.Task[None] | None = None
-        if parts.desk is not None:
-            self._connect()
-        self.ending = Ending(parts, self.live, self.tracker, self.sender, self.reconciler)
-        parts.keeper.listen(self._blocks.append)
-
-    def _connect(self) -> None:
-        parts, params = self.parts, self.parts.setup.params.live
-        assert parts.desk is not None
-        self.sender = Sender(
-            parts.desk,
-            self.tracker,
-            params,
-            parts.clock,
-            tell=self._tell,
-            alarm=self.news.alarm,
-            look_soon=self._look_event.set,
-            is_resumed=bool(parts.past.journal),
-        )
-        self.reconciler = Reconciler(
-            parts.desk,
+        self.sender, self.reconciler = broker_side(
+            parts,
             self.live,
             self.tracker,
-            self.sender,
-            params,
-            parts.clock,
             tell=self._tell,
             note=self._note,
             alarm=self.news.alarm,
+            look_soon=self._look_event.set,
         )
+        self.ending = Ending(parts, self.live, self.tracker, self.sender, self.reconciler)
+        parts.keeper.listen(self._blocks.append)
 
     # --- what others tell ----------------------------------------------------------------------------------
 
@@ -400,4 +381,4 @@ class Trader:
         self.phase = ENDED
         held = self.live.held()
         failure = self._fault.found if isinstance(self._fault, ScalpcliError) else ""
-        return LiveEnd(self._reason, not held, held, self.news.protection, failure)
+        return LiveEnd(self._reason, not held, held, stopped_by(self.live), failure)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -329,3 +330,16 @@ def test_who_listens_hears_decisions_and_alarms_and_may_fail(bench):
 
     assert {"live", "signal", "order"} <= set(heard)
     assert len(heard) == count
+
+
+def test_a_protection_that_ended_the_day_is_told(world):
+    """The exit code comes from it: the day's loss was reached, and everything was sold."""
+    settings = params()
+    settings = dataclasses.replace(settings, gates=dataclasses.replace(settings.gates, daily_loss_usd_max=1.0))
+    bench = world(settings)
+
+    bench.start()
+    bench.play()
+
+    assert bench.end.protection.startswith("daily_loss, ")
+    assert bench.end.is_flat
