@@ -207,7 +207,7 @@ def _state(found: FoundRun) -> tuple[dict[str, Any] | None, str, str]:
 
 
 def _show(found: FoundRun, what: str, config: list[str] | None, account_ends: str, *, json: bool) -> None:
-    from scalpcli.cli.live_words import order_rows, position_rows
+    from scalpcli.cli.live_words import columns_of, order_rows, position_rows
     from scalpcli.cli.output import emit
 
     state, _, trouble = _state(found)
@@ -225,7 +225,7 @@ def _show(found: FoundRun, what: str, config: list[str] | None, account_ends: st
         return
     from scalpcli.cli.options import Format
 
-    emit(rows, Format.TABLE, title=f"{found.mark} {what} of {found.folder}")
+    emit(rows, Format.TABLE, columns=columns_of(rows), title=f"{found.mark} {what} of {found.folder}")
 
 
 def _command(found: FoundRun, command: str, *, json: bool) -> None:

@@ -154,15 +154,13 @@ def _next(step: Mapping[str, Any], state: Mapping[str, Any]) -> str:
 def _protections(state: Mapping[str, Any]) -> list[str]:
     if state.get("gates") is None and state.get("protections") is None:
         return ["not known without the process"]
-    found = [
-        f"{each.get('name')}: {each.get('state')} ({each.get('value')} of {each.get('limit')})"
-        for each in state.get("protections") or ()
-        if each.get("state") != "ok"
-    ]
+    standing = [each for each in state.get("protections") or () if each.get("state") != "ok"]
+    found = [f"{each.get('name')}: {each.get('state')} ({_compared(each, ' of ')})" for each in standing]
+    told = {each.get("name") for each in standing}
     closed = [
-        f"{gate.get('gate')} closed: {gate.get('value')} against {gate.get('limit')} {gate.get('detail') or ''}"
+        f"{gate.get('gate')} closed: {_compared(gate, ' against ')} {gate.get('detail') or ''}".rstrip()
         for gate in state.get("gates") or ()
-        if gate.get("open") is False
+        if gate.get("open") is False and gate.get("gate") not in told
     ]
     return found + closed or ["all quiet, entries may be made"]
 
@@ -190,6 +188,14 @@ def _usd(value: float | None) -> str:
 
 def _signed(value: float | None) -> str:
     return UNKNOWN if value is None else f"{value:+,.2f}"
+
+
+def _compared(judged: Mapping[str, Any], between: str) -> str:
+    return between.join(_number(judged.get(name)) for name in ("value", "limit"))
+
+
+def _number(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{value:,.6g}"
 
 
 def difference_words(told: Any) -> str:

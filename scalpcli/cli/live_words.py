@@ -6,9 +6,10 @@ refusals are in the journal and on `live watch`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from scalpcli.cli.output import Column
 from scalpcli.units import E4_PER_USD, NS_PER_S
 
 _Body = Mapping[str, Any]
@@ -23,6 +24,22 @@ def line_of(decision: _Body) -> str:
 def notice_of(decision: _Body) -> str:
     """What somebody who is away is told: fills, exits, results, commands and alarms; empty for the rest."""
     return line_of(decision) if decision.get("kind") in _NOTICED else ""
+
+
+_TITLES: Final = {
+    "quantity": "n",
+    "pnl_usd": "USD",
+    "pnl_pct": "%",
+    "stop_bid": "stop",
+    "target_bid": "target",
+    "time_exit_s": "time s",
+}
+
+
+def columns_of(rows: Sequence[_Body]) -> list[Column]:
+    """Columns of a table of positions or orders; names that are typed again stay whole."""
+    shown = [name for name in (rows[0] if rows else ()) if any(row.get(name) not in (None, "") for row in rows)]
+    return [Column(name, title=_TITLES.get(name, ""), whole=name in ("symbol", "order_id")) for name in shown]
 
 
 def position_rows(state: _Body) -> list[dict[str, Any]]:

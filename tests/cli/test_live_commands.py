@@ -154,6 +154,7 @@ def test_positions_and_orders_are_rows(tmp_path, what, symbol):
         table, plain = call(what, out=tmp_path), json.loads(call(what, "--json", out=tmp_path).stdout)
 
     assert table.stdout.startswith(f"PAPER {what} of ")
+    assert symbol in table.stdout
     assert (plain["mode"], plain[what][0]["symbol"], plain[what][0]["quantity"]) == ("PAPER", symbol, 3)
 
 

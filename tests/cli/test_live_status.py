@@ -47,7 +47,7 @@ def test_the_position_comes_first_and_the_ways_out_last():
             "PAPER   nothing missing",
             "PAPER",
             "PAPER PROTECTIONS",
-            "PAPER   open_position closed: 1.0 against 1.0",
+            "PAPER   open_position closed: 1 against 1",
             "PAPER",
             "PAPER ALARMS",
             "PAPER   09:41:12 trade updates were silent for 4.0 s; asked the broker by REST",
