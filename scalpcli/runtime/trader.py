@@ -29,9 +29,9 @@ from scalpcli.runtime.live_orders import OrderTracker, is_entry, reply_body
 from scalpcli.runtime.live_outlet import Outlet
 from scalpcli.runtime.live_phase import CATCHING_UP, ENDED, STOPPING, TRADING, WAITING, Permission
 from scalpcli.runtime.live_ports import LiveEnd, LiveParts
-from scalpcli.runtime.live_reconcile import NOTHING_TO_COMPARE
+from scalpcli.runtime.live_reconcile import NOTHING_TO_COMPARE, Reconciler
 from scalpcli.runtime.live_resume import Resumed, fold_past
-from scalpcli.runtime.live_sender import NOBODY_TRADED
+from scalpcli.runtime.live_sender import NOBODY_TRADED, Sender
 from scalpcli.runtime.live_state import state_of, stopped_by
 from scalpcli.runtime.live_waker import Waker
 from scalpcli.runtime.recorder_figures import LoopWatch
@@ -78,6 +78,8 @@ class Trader:
         self._reason = ""
         self._fault: BaseException | None = None
         self._closing: asyncio.Task[None] | None = None
+        self.sender: Sender | None
+        self.reconciler: Reconciler | None
         self.sender, self.reconciler = broker_side(
             parts,
             self.live,
