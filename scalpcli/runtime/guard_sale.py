@@ -28,6 +28,7 @@ from scalpcli.units import NS_PER_MIN, e4_to_usd
 _Value = TypeVar("_Value")
 _REREADS_MAX: Final = 5
 """Times a position is read again that does not yet know of our own sale."""
+_POLL_S_MAX: Final = 2.0
 _REFUSED_S_MAX: Final = 30.0
 """Longest wait after a sale that the broker refused."""
 _UNKNOWN_LOOKS: Final = 3
@@ -129,13 +130,15 @@ class Evacuation:
     async def _cancel_all(self) -> None:
         """Take every order of the run back, and wait until each has ended."""
         asked: dict[str, float] = {}
+        looks = 0
         while working := await self._working():
             for order in working:
                 # Asked again now and then: the broker may have lost the first one.
                 if self._clock.seconds() - asked.get(order.broker_id, float("-inf")) >= self._rules.reprice_s:
                     asked[order.broker_id] = self._clock.seconds()
                     await self._cancel(order)
-            await self._pause(self._rules.poll_s)
+            looks += 1
+            await self._pause(self._poll_s(looks))
 
     async def _working(self) -> list[BrokerOrder]:
         """Orders of the run that have not ended: those the broker lists, and those of which we know no end."""
@@ -227,7 +230,7 @@ class Evacuation:
         """Send a sale and wait for its end; one that asks for any price may rest, as none goes lower."""
         answer = await self._submit(order)
         ask_back_s = float("inf") if may_rest else self._clock.seconds() + self._rules.reprice_s
-        misses = 0
+        looks = misses = 0
         while answer.outcome is not Outcome.REJECTED:
             await self._refuse_exercise(sale.symbol)
             told = await self._look_up(sale.order_id)
@@ -241,7 +244,8 @@ class Evacuation:
             elif self._clock.seconds() >= ask_back_s:
                 ask_back_s = self._clock.seconds() + self._rules.reprice_s
                 await self._cancel(told)
-            await self._pause(self._rules.poll_s)
+            looks += 1
+            await self._pause(self._poll_s(looks))
         filled, filled_sum_e4 = (answer.order.filled, answer.order.filled_sum_e4) if answer.order else (0, 0)
         return dataclasses.replace(
             sale, is_ended=True, filled=filled, filled_sum_e4=filled_sum_e4, reason=answer.reason or "refused"
@@ -297,6 +301,10 @@ class Evacuation:
             else:
                 self._is_silent = False
                 return answer
+
+    def _poll_s(self, looks: int) -> float:
+        """Seconds until the next look at an order: longer and longer, as requests of a minute are counted."""
+        return min(self._rules.poll_s * 1.5**looks, _POLL_S_MAX)
 
     async def _pause(self, seconds: float) -> None:
         if self._book.close_ns and self._clock.now_ns() >= self._book.close_ns:
