@@ -22,11 +22,11 @@ from scalpcli.runtime.simulated_broker import SimulatedBroker
 from scalpcli.units import NS_PER_S
 
 HELD = 1_000
-PRICES_E4 = st.integers(90, 110).map(lambda cents: cents * 100)
-QUOTES = st.tuples(st.just(0) | PRICES_E4, PRICES_E4, st.integers(1, 5))
+PRICES_E4 = st.integers(97, 102).map(lambda cents: cents * 100)
+QUOTES = st.tuples(PRICES_E4 | PRICES_E4 | st.just(0), PRICES_E4, st.integers(1, 5))
 """Bid (0 = none), ask, size of both; some are crossed."""
 ORDERS = st.tuples(st.sampled_from(list(OrderKind)), st.integers(1, 9), PRICES_E4)
-STEPS = st.lists(st.tuples(QUOTES, st.none() | ORDERS | st.integers(0, 5)), min_size=1, max_size=14)
+STEPS = st.lists(st.tuples(QUOTES, ORDERS | ORDERS | st.none() | st.integers(0, 5)), min_size=6, max_size=14)
 """A quote each second, and after it an order, a cancel of an earlier one, or nothing."""
 
 Fill = tuple[str, int, int, int]
@@ -111,7 +111,7 @@ def _second(text: str) -> int:
 
 
 @given(STEPS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_sells_of_every_kind_fill_alike(steps):
     """Same quotes, same orders and cancels: each fill has the same order, time, contracts and price."""
     rows = [
