@@ -37,9 +37,16 @@ def broker_side(
     if parts.desk is None:
         return None, None
     params, clock = parts.setup.params.live, parts.clock
-    is_resumed = bool(parts.past.journal)
     sender = Sender(
-        parts.desk, tracker, params, clock, tell=tell, alarm=alarm, look_soon=look_soon, is_resumed=is_resumed
+        parts.desk,
+        tracker,
+        params,
+        clock,
+        tell=tell,
+        alarm=alarm,
+        look_soon=look_soon,
+        is_resumed=bool(parts.past.journal),
+        close_ns=parts.setup.session.close_ns,
     )
     reconciler = Reconciler(parts.desk, live, tracker, sender, params, clock, tell=tell, note=note, alarm=alarm)
     return sender, reconciler

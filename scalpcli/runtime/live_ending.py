@@ -19,8 +19,10 @@ from scalpcli.units import s_to_ns
 
 _LOOK_S: Final = 0.02
 _ASK_S: Final = 0.25
-_ANSWERS_S_MAX: Final = 30.0
-"""Seconds an end waits for what was sent to be answered, and for the broker to agree."""
+_ANSWERS_S_MAX: Final = 8.0
+"""Seconds an end waits for what was sent to be answered."""
+_AGREES_S_MAX: Final = 15.0
+"""Seconds it waits for the broker to agree."""
 
 
 class Ending:
@@ -57,13 +59,13 @@ class Ending:
 
     async def until_flat(self) -> None:
         """Wait until nothing is held and nothing works."""
-        until_ns = self._after(self._parts.limits.flat_s_max)
+        until_ns = self._parts.clock.now_ns() + s_to_ns(self._parts.limits.flat_s_max)
         while self.is_busy and self._waits(until_ns):  # noqa: ASYNC110 - many things end it
             await asyncio.sleep(_LOOK_S)
 
     async def until_agreed(self) -> None:
         """Compare with the broker until it agrees: fills that came with the close, what a guard sold."""
-        begun_ns, until_ns = self._parts.clock.now_ns(), self._after(_ANSWERS_S_MAX)
+        begun_ns, until_ns = self._parts.clock.now_ns(), self._after(_AGREES_S_MAX)
         while self._reconciler is not None and self._waits(until_ns):
             await self._reconciler.look()
             if self._reconciler.reconciled_ns >= begun_ns and not self._tracker.working:
@@ -83,7 +85,8 @@ class Ending:
             await self._sender.close()
 
     def _after(self, seconds: float) -> int:
-        return self._parts.clock.now_ns() + s_to_ns(seconds)
+        # Of the machine's time, not the market's: in a fast rehearsal answers take as long as ever.
+        return self._parts.clock.now_ns() + s_to_ns(seconds * max(1.0, self._parts.clock.speed))
 
     def _waits(self, until_ns: int) -> bool:
         return not self.is_left and self._parts.clock.now_ns() < until_ns

@@ -307,6 +307,8 @@ class Reconciler:
             # What nobody sold was settled at the close; the engine does so too.
             self._expired.add(symbol)
             missing = 0
+            if not parts:
+                return
         if 0 <= broker < held:
             self._adopt(symbol, held, [*parts, *([(missing, 0)] if missing else [])])
         elif held == 0 and broker > 0 and self._params.foreign == "ignore":

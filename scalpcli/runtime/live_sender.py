@@ -39,6 +39,7 @@ class Sender:
         alarm: Takes words for people about what must not happen.
         look_soon: Asks for a comparison with the broker.
         is_resumed: Whether an earlier process, or the guard, may have traded before.
+        close_ns: Close of the session: nothing is sold after it.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Sender:
         alarm: Callable[[str], None],
         look_soon: Callable[[], None],
         is_resumed: bool,
+        close_ns: int,
     ) -> None:
         self.in_flight = 0
         """Orders whose answer is not there yet."""
@@ -65,6 +67,7 @@ class Sender:
         self._alarm = alarm
         self._look_soon = look_soon
         self._is_resumed = is_resumed
+        self._close_ns = close_ns
         self._others: dict[str, int] = {}
         """Contracts the broker held beyond what our orders say, when it was asked last."""
         self._queues: dict[str, deque[tuple[Command, int]]] = {}
@@ -180,6 +183,8 @@ class Sender:
                     # Unknown is not flat, and we must get out of what we bought ourselves.
                     self._alarm(f"{symbol} is sold though the broker does not say what is held ({silent.reason})")
                     return ""
+                if self._clock.now_ns() >= self._close_ns:
+                    return "the session is over"
                 # An earlier process bought it, or it is gone: the guard may have sold it meanwhile.
                 await asyncio.sleep(max(_ASK_AGAIN_S, silent.wait_s))
         self.note_position(symbol, held)
