@@ -70,13 +70,13 @@ def usd_text(price_e4: int) -> str:
 
 
 def broker_order(data: Any) -> BrokerOrder:
-    """An order object.
+    """An order object. A fraction of a share counts as a whole one: it is not nothing, and none of ours.
 
     Raises:
         Unreadable: It has no id or no status, or a number cannot be read.
     """
     fields = _object(data)
-    filled = whole(fields.get("filled_qty"))
+    filled = _decimal(fields.get("filled_qty"))
     return BrokerOrder(
         order_id=_text(fields.get("client_order_id")),
         broker_id=_required(fields, "id"),
@@ -84,8 +84,8 @@ def broker_order(data: Any) -> BrokerOrder:
         side=_text(fields.get("side")),
         kind=_text(fields.get("type") or fields.get("order_type")),
         status=_required(fields, "status"),
-        quantity=whole(fields.get("qty")),
-        filled=filled,
+        quantity=_away_from_zero(_decimal(fields.get("qty"))),
+        filled=_away_from_zero(filled),
         filled_sum_e4=to_e4(_decimal(fields.get("filled_avg_price")) * filled),
         limit_e4=to_e4(_decimal(fields.get("limit_price"))),
         updated_ns=_time_ns(fields.get("updated_at") or fields.get("submitted_at")),
@@ -146,9 +146,9 @@ def broker_fill(data: Any) -> BrokerFill:
         broker_id=_required(fields, "order_id"),
         symbol=_required(fields, "symbol"),
         side=_text(fields.get("side")),
-        quantity=whole(_required(fields, "qty")),
+        quantity=_away_from_zero(_decimal(_required(fields, "qty"))),
         price_e4=to_e4(_decimal(fields.get("price"))),
-        filled=whole(fields.get("cum_qty")),
+        filled=_away_from_zero(_decimal(fields.get("cum_qty"))),
         ts_market_ns=_time_ns(fields.get("transaction_time")),
     )
 

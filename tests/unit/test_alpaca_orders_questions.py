@@ -190,6 +190,16 @@ def test_open_orders_are_all_or_unknown():
         told("/v2/orders", [ORDER] * 500, lambda desk: desk.open_orders())
 
 
+def test_fractions_of_somebody_elses_shares_blind_nobody():
+    """The account may hold and trade what we never would: dollars' worth, several legs, no quantity."""
+    fraction = {**ORDER, "qty": "0.5", "filled_qty": "0.25", "filled_avg_price": "100"}
+    legs = {"id": "b2", "status": "new", "symbol": None, "side": None, "qty": None, "legs": [{}]}
+
+    orders = told("/v2/orders", [fraction, legs], lambda desk: desk.open_orders())
+
+    assert [(order.quantity, order.filled, order.filled_sum_e4) for order in orders] == [(1, 1, 250_000), (0, 0, 0)]
+
+
 def test_fills_come_in_pages_and_with_our_id_of_their_order():
     """The activity names the broker's order only; orders are listed once, and each is remembered."""
     broker = ScriptedBroker()
