@@ -80,6 +80,8 @@ class LeanTransport(httpx.AsyncBaseTransport):
             for connection in connections:
                 connection.abort()
         self._idle.clear()
+        # The loop closes their sockets at its next turn.
+        await asyncio.sleep(0)
 
     def _kept(self, origin: _Origin) -> _Connection | None:
         kept = self._idle.get(origin, deque())
