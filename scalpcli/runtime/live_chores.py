@@ -117,14 +117,7 @@ class Chores:
 
     async def _consider_entries(self, reconciler: Reconciler) -> None:
         """Let entries begin, or pause, by what the broker says."""
-        if reconciler.foreign and self._parts.setup.params.live.foreign == "refuse":
-            held = ", ".join(f"{quantity} x {symbol}" for symbol, quantity in sorted(reconciler.foreign.items()))
-            raise DataError(
-                f"the account holds what is not ours: {held}",
-                place="the account's positions",
-                hint="close them, use another account, or leave them alone with `--foreign ignore`",
-            )
-        why = self._permission.why_not(reconciler)
+        why = self._why_foreign(reconciler) or self._permission.why_not(reconciler)
         if self._permission.is_begun:
             if why:
                 self._permission.pause(why)
@@ -137,6 +130,25 @@ class Chores:
                 self._permission.begin("compared with the broker")
                 self._fold()
         self._news.standing(why)
+
+    def _why_foreign(self, reconciler: Reconciler) -> str:
+        """Why what the account holds beside ours ends entries; empty where it does not.
+
+        Raises:
+            DataError: the run begins now: it must not.
+        """
+        if not reconciler.foreign or self._parts.setup.params.live.foreign != "refuse":
+            return ""
+        held = ", ".join(f"{quantity} x {symbol}" for symbol, quantity in sorted(reconciler.foreign.items()))
+        found = f"the account holds what is not ours: {held}"
+        if not self._parts.past.journal:
+            raise DataError(
+                found,
+                place="the account's positions",
+                hint="close them, use another account, or leave them alone with `--foreign ignore`",
+            )
+        # A process that goes on has positions of its own to look after.
+        return found
 
     async def _watch_kill_file(self) -> None:
         while True:

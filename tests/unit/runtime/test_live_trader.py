@@ -91,6 +91,21 @@ def test_positions_that_are_not_ours_are_refused(bench):
     assert bench.end.failure == "the account holds what is not ours: 100 x AAPL"
 
 
+def test_positions_that_are_not_ours_end_no_run_that_goes_on(bench):
+    """A process that goes on has a position of its own to look after: it makes no entries, and sells in time."""
+    bench.start()
+    bench.play(lambda: is_open(bench))
+    bench.process.kill()
+    bench.broker.held["AAPL"] = 100
+    bench.start()
+
+    bench.play()
+
+    assert bench.end.ended == "until"
+    assert [held for symbol, held in bench.broker.held.items() if symbol != "AAPL"] == [0]
+    assert "no entries: the account holds what is not ours: 100 x AAPL" in bench.said
+
+
 def test_positions_that_are_not_ours_are_left_alone_where_asked(world):
     """They are no difference, then as later."""
     bench = world(params(foreign="ignore"))
