@@ -79,23 +79,16 @@ async def _watch(folder: Path, account_ends: str) -> GuardEnd | None:
     Raises:
         ScalpcliError: the run is no run, or what its mode needs is not there.
     """
-    from filelock import FileLock, Timeout
-
     from scalpcli.runtime.run_files import read_run_facts
+    from scalpcli.runtime.run_lock import only_one
 
     if not read_run_facts(folder):
         raise DataError("the folder is no run of `live`", place=f"`{folder}`", hint=f"name one, like {EXAMPLE}")
     process = RunProcess(folder)
-    lock = FileLock(folder / LOCK_FILE, mode=0o600)
-    while True:
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            if process.has_ended() or not process.is_here():
-                return None
-            await asyncio.sleep(_STAND_BY_S)
-        else:
-            break
+    while (lock := only_one(folder / LOCK_FILE)) is None:
+        if process.has_ended() or not process.is_here():
+            return None
+        await asyncio.sleep(_STAND_BY_S)
     try:
         return await _guard(folder, process, account_ends)
     finally:

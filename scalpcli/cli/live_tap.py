@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
-
-import numpy as np
-from numpy.typing import NDArray
 
 from scalpcli.adapters.aggregator import DataAggregator
 from scalpcli.adapters.alpaca_feed import OPTION_CHANNELS, STOCK_CHANNELS
@@ -25,7 +23,7 @@ from scalpcli.cli.record_feed import MarketPlan
 from scalpcli.errors import DataError, UpstreamUnavailable
 from scalpcli.model.block import Block
 from scalpcli.model.instrument import Instrument
-from scalpcli.model.row import COLD, GAP, GAP_BEGIN, GAP_END, KIND_NAMES, UNDERLYING_ID
+from scalpcli.model.row import UNDERLYING_ID
 from scalpcli.runtime import clock
 from scalpcli.runtime.lock import is_held, read_owner
 from scalpcli.runtime.recorder import merged
@@ -34,6 +32,7 @@ from scalpcli.runtime.seal import recording_folder
 from scalpcli.runtime.segment_format import Continuation, Names
 from scalpcli.runtime.segment_read import SegmentReader
 from scalpcli.runtime.tap import TapReader
+from scalpcli.runtime.tap_rows import first_rows, gaps_after, has_market_rows, renumbered, rows_by_kind, stamped
 
 LOST: Final = "the recorder is gone"
 _ALL: Final = STOCK_CHANNELS | OPTION_CHANNELS
@@ -92,7 +91,7 @@ class TappedMarket:
         self._say = say
         self._reader: TapReader | None = None
         self._waiting: list[Block] = []
-        self._rows: dict[str, int] = {}
+        self._rows: Counter[str] = Counter()
         self._left_out = 0
         self._downs = 0
         self._ids: dict[str, int] = {}
@@ -155,10 +154,10 @@ class TappedMarket:
         left = rows
         for block in reader.blocks():
             if isinstance(block, Block) and left > 0:
-                part = _first(block, left)
+                part = first_rows(block, left)
                 left -= part.rows
                 translated = self._translated(part, reader.names)
-                self.aggregator.open_gaps = _gaps_after(translated, self.aggregator.open_gaps)
+                self.aggregator.open_gaps = gaps_after(translated, self.aggregator.open_gaps)
                 yield translated
 
     async def run(self) -> None:
@@ -198,17 +197,15 @@ class TappedMarket:
     def _take(self, block: Block, names: Names) -> None:
         before_ns = self.aggregator.stamp_ns
         now_ns = self.aggregator.stamp()
-        if self._own_gap and bool((block.columns["kind"] != COLD).any()):
+        if self._own_gap and has_market_rows(block):
             # The recorder's own gaps are rows among these.
             self.aggregator.end_gap(self._own_gap)
             self._own_gap = 0
             before_ns = now_ns = self.aggregator.stamp_ns
-        translated = self._translated(block, names)
         # Learned now: a stamp that was taken before says that all earlier rows had come.
-        learned_ns = np.clip(translated.columns["ts_recv_ns"], before_ns, now_ns)
-        columns = {**translated.columns, "ts_recv_ns": learned_ns}
-        self._waiting += [self.aggregator.drain(), Block(columns, translated.notes)]
-        self.aggregator.open_gaps = _gaps_after(translated, self.aggregator.open_gaps)
+        translated = stamped(self._translated(block, names), before_ns, now_ns)
+        self._waiting += [self.aggregator.drain(), translated]
+        self.aggregator.open_gaps = gaps_after(translated, self.aggregator.open_gaps)
 
     def _go_blind(self, since_ns: int, cause: str) -> None:
         self._own_gap = _ALL & ~self.aggregator.open_gaps
@@ -216,25 +213,20 @@ class TappedMarket:
 
     def _translated(self, block: Block, names: Names) -> Block:
         """A block with the run's numbers; rows of contracts that are not listed here are left out."""
-        columns = dict(block.columns)
-        ids = columns["instrument_id"]
-        columns["instrument_id"] = _mapped(
-            ids, lambda number: UNDERLYING_ID if number == UNDERLYING_ID else self._own_id(names, number)
-        )
         conditions, exchanges = self.aggregator.conditions, self.aggregator.exchanges
-        columns["conditions"] = _mapped(columns["conditions"], lambda code: conditions[names.conditions.get(code, "")])
-        for name in ("exchange", "ask_exchange"):
-            columns[name] = _mapped(columns[name], lambda code: exchanges[names.exchanges.get(code, "")])
-        known = columns["instrument_id"] >= 0
-        if not known.all():
-            self._left_out += int((~known).sum())
-            columns = {name: values[known] for name, values in columns.items()}
-        kinds = np.bincount(columns["kind"], minlength=max(KIND_NAMES) + 1)
-        for kind, name in KIND_NAMES.items():
-            self._rows[name] = self._rows.get(name, 0) + int(kinds[kind])
-        return Block(columns, block.notes)
+        translated = renumbered(
+            block,
+            lambda number: self._own_id(names, number),
+            lambda code: conditions[names.conditions.get(code, "")],
+            lambda code: exchanges[names.exchanges.get(code, "")],
+        )
+        self._left_out += block.rows - translated.rows
+        self._rows.update(rows_by_kind(translated))
+        return translated
 
     def _own_id(self, names: Names, number: int) -> int:
+        if number == UNDERLYING_ID:
+            return UNDERLYING_ID
         contract = names.instruments.get(number)
         return -1 if contract is None else self._ids.get(contract.symbol, -1)
 
@@ -252,29 +244,3 @@ class TappedMarket:
             "left_out": self._left_out,
             "option_feed": self._plan.params.option_feed,
         }
-
-
-def _first(block: Block, rows: int) -> Block:
-    """The first rows of a block, with the notes that are theirs."""
-    if block.rows <= rows:
-        return block
-    columns = {name: values[:rows] for name, values in block.columns.items()}
-    return Block(columns, block.notes[: int((columns["kind"] == COLD).sum())])
-
-
-def _mapped(values: NDArray[Any], to: Callable[[int], int]) -> NDArray[Any]:
-    """Numbers of the recorder as numbers of the run."""
-    known, places = np.unique(values, return_inverse=True)
-    return np.array([to(int(value)) for value in known], np.int64)[places].astype(values.dtype)
-
-
-def _gaps_after(block: Block, channels: int) -> int:
-    """Channels that are blind after a block's rows."""
-    columns: Mapping[str, NDArray[Any]] = block.columns
-    for row in np.flatnonzero(columns["kind"] == GAP).tolist():
-        bits, flags = int(columns["size"][row]), int(columns["flags"][row])
-        if flags & GAP_BEGIN:
-            channels |= bits
-        if flags & GAP_END:
-            channels &= ~bits
-    return channels

@@ -114,6 +114,16 @@ class RunLock:
         self._lock.release()
 
 
+def only_one(path: Path) -> FileLock | None:
+    """The lock of a file where nobody else has it, until it is released or this process ends; none otherwise."""
+    lock = FileLock(path, mode=0o600)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return None
+    return lock
+
+
 def this_process() -> RunOwner:
     """This process as an owner."""
     process = identity_of(os.getpid())
