@@ -22,6 +22,7 @@ from scalpcli.cli.live_wire import Guard
 from scalpcli.cli.record_feed import MarketPlan
 from scalpcli.core.engine import Setup
 from scalpcli.core.market_state import Kernel
+from scalpcli.errors import ScalpcliError
 from scalpcli.model.broker import BrokerAccount
 from scalpcli.model.instrument import Instrument
 from scalpcli.model.row import UNDERLYING_ID
@@ -56,6 +57,10 @@ class Session:
     guard: Guard
     owner: RunOwner
     lock: RunLock
+    failure: ScalpcliError | None = None
+    """What ended beside trading and was needed."""
+    is_left: bool = False
+    """Whether the process leaves at once."""
 
 
 async def open_session(

@@ -11,7 +11,8 @@ import contextlib
 import dataclasses
 import resource
 import signal
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from functools import partial
 from typing import Any, Final
 
 from scalpcli.adapters.alpaca_orders import AlpacaDesk
@@ -131,41 +132,60 @@ async def _trade(session: Session, notifier: Notifier) -> LiveEnd:
             screen(job),
         ):
             trader.listen(feed.event)
-            helpers = [snapshots(feed, trader)]
+            helpers = {"the offer of signals": snapshots(feed, trader)}
             if job.params.live.heartbeat_url:
-                helpers.append(heartbeats(job, lambda: session.recorder.is_alive(ALIVE_S)))
+                helpers["the heartbeat"] = heartbeats(job, lambda: session.recorder.is_alive(ALIVE_S))
             if session.guard.is_wanted:
-                helpers.append(session.guard.keep(lambda pid: _tell_owner(session, guard_pid=pid), job.say))
-            if trader.parts.desk is not None:
-                helpers.append(updates_stream(job, trader).run())
+                on_start = partial(_tell_guard, session)
+                helpers["the watch over the guard"] = session.guard.keep(on_start, job.say)
             notifier.say(f"scalpcli {job.reached.mark} {job.symbol}: begins {job.session.date}")
-            return await _run_both(session, helpers)
+            return await _run_all(session, helpers)
     finally:
         await control.close()
 
 
-async def _run_both(session: Session, helpers: Sequence[Coroutine[Any, Any, None]]) -> LiveEnd:
+async def _run_all(session: Session, helpers: Mapping[str, Coroutine[Any, Any, None]]) -> LiveEnd:
     trader, recorder = session.trader, session.recorder
-    recording = asyncio.create_task(recorder.run())
     trading = asyncio.create_task(trader.run())
-    tasks = [asyncio.create_task(helper) for helper in helpers]
+    recording = asyncio.create_task(recorder.run())
+    needed: list[asyncio.Task[Any]] = [trading, recording]
+    if trader.parts.desk is not None:
+        needed.append(asyncio.create_task(updates_stream(session.job, trader).run()))
+    aside = [asyncio.create_task(_aside(session.job, name, helper)) for name, helper in helpers.items()]
     try:
-        # A helper that fails is a fault of ours or a refusal of the broker's: trading ends in order, and it is told.
-        await asyncio.wait({trading, recording, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(needed, return_when=asyncio.FIRST_COMPLETED)
         if not trading.done():
-            trader.end(FAILED if recorder.failure or not recorder.ended else recorder.ended)
+            # No rows, or no updates and none to come: trading ends in order, and why is told.
+            trader.end(recorder.ended or FAILED)
         end = await trading
         recorder.stop(end.ended)
         await recording
-        for task in tasks:
-            if task.done() and not task.cancelled() and (error := task.exception()) is not None:
-                raise error
+        session.failure = next((_failure_of(task) for task in needed[2:]), None)
         return end
     finally:
-        every: list[asyncio.Task[Any]] = [trading, recording, *tasks]
-        for one in every:
-            one.cancel()
-        await asyncio.gather(*every, return_exceptions=True)
+        for task in (*needed, *aside):
+            task.cancel()
+        await asyncio.gather(*needed, *aside, return_exceptions=True)
+
+
+async def _aside(job: LiveJob, name: str, helper: Coroutine[Any, Any, None]) -> None:
+    """Do what trading does not need: its end is told and ends nothing."""
+    try:
+        await helper
+    except Exception as error:  # noqa: BLE001 - whatever it is, what is held must be minded
+        words = error.found if isinstance(error, ScalpcliError) else type(error).__name__
+        job.say(f"ALARM: {name} ended: {words}")
+
+
+def _failure_of(task: asyncio.Task[Any]) -> ScalpcliError | None:
+    error = task.exception() if task.done() and not task.cancelled() else None
+    if error is not None and not isinstance(error, ScalpcliError):
+        raise error
+    return error
+
+
+def _tell_guard(session: Session, pid: int) -> None:
+    _tell_owner(session, guard_pid=pid)
 
 
 def _tell_owner(session: Session, **more: Any) -> None:
@@ -186,6 +206,7 @@ async def _signals(session: Session) -> AsyncIterator[None]:
             session.job.say(f"{reason}: entries stop, what is held is sold; once more leaves at once")
             session.trader.end(reason)
         else:
+            session.is_left = True
             session.trader.abandon()
 
     meanings = {signal.SIGTERM: TERMINATED, signal.SIGINT: INTERRUPTED, signal.SIGHUP: TERMINATED}
@@ -204,12 +225,16 @@ async def _signals(session: Session) -> AsyncIterator[None]:
 def _close(session: Session, end: LiveEnd) -> Outcome:
     """Seal the tape and write down what came of it."""
     job, trader, folder = session.job, session.trader, session.job.folder
-    outcome = Outcome(folder, end, session.recorder.failure, result=trader.state()["result"])
+    outcome = Outcome(folder, end, session.recorder.failure or session.failure, result=trader.state()["result"])
     is_over = bool(trader.finished_ns)
     if is_over:
         session.facts.tell(finished_ns=trader.finished_ns, ended={"ts_ns": trader.finished_ns, "reason": end.ended})
     else:
         session.facts.tell(left={"reason": end.ended})
+    if session.is_left:
+        # At once: whoever goes on, or `scalpcli record repair`, seals it.
+        session.journal.close()
+        return outcome
     try:
         # Never empty: its journal stays, so that the rows it was decided on must.
         outcome.tape = seal(session.begun, folder / TAPE_FOLDER, job.params, is_over=is_over, is_empty=False)
