@@ -261,14 +261,19 @@ class Trader:
         if outbox.replies:
             replies, outbox.replies = outbox.replies, []
             self._follow_simulated(replies)
-        for line in self.live.lines[self._told :]:
-            self.news.decided(decision_of(line))
-        self._told = len(self.live.lines)
+        if self._told < len(self.live.lines):
+            # After the orders, which are sent when the loop comes to it next.
+            asyncio.get_running_loop().call_soon(self._tell_news)
         self._needs_rows = self.live.needs_every_row or bool(self.tracker.working)
         gaps = self.parts.maker.open_gaps
         if self._gaps and not gaps:
             self._look_event.set()
         self._gaps = gaps
+
+    def _tell_news(self) -> None:
+        news, self._told = self.live.lines[self._told :], len(self.live.lines)
+        for line in news:
+            self.news.decided(decision_of(line))
 
     def _goes_out(self, command: Command, decided_ns: int) -> bool:
         """Follow an order; whether it is sent: not an entry that was decided before this process was there."""
@@ -375,8 +380,7 @@ class Trader:
             self._outlet.sync()
         except ScalpcliError as error:
             self._fault = self._fault or error
-        for line in self.live.lines[self._told :]:
-            self.news.decided(decision_of(line))
+        self._tell_news()
         return self._tell_end()
 
     def _tell_end(self) -> LiveEnd:
