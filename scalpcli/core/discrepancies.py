@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scalpcli.core.exits import ExitReason, ExitSignal, ScalpExitManager
+from scalpcli.core.exits import ExitReason, ExitSignal
 from scalpcli.core.gates import SessionTally
 from scalpcli.core.layout import NEVER_NS
 from scalpcli.core.order_flow import SentOrder
@@ -29,17 +29,13 @@ class Discrepancies:
     Args:
         executor: Whose orders and positions they concern.
         view: The market.
-        exits: When the last rung is due.
         tally: What gates ask about.
         emit: Takes decisions.
     """
 
-    def __init__(
-        self, executor: AutoExecutor, view: MarketView, exits: ScalpExitManager, tally: SessionTally, emit: Emit
-    ) -> None:
+    def __init__(self, executor: AutoExecutor, view: MarketView, tally: SessionTally, emit: Emit) -> None:
         self._executor = executor
         self._view = view
-        self._exits = exits
         self._stops = tally.stops
         self._emit = emit
         self._not_exercised: set[str] = set()
@@ -157,18 +153,14 @@ class Discrepancies:
 
     # --- the last rung -----------------------------------------------------------------------------------
 
-    def last_rung_ns(self, scalp: Scalp) -> int:
-        """When a scalp's contracts must not be held any more; `NEVER_NS` where that does not matter."""
-        instrument = scalp.instrument
-        if scalp.held == 0 or instrument.symbol in self._not_exercised or instrument.expiry != self._exits.date:
-            return NEVER_NS
-        return max(self._exits.last_rung_ns, scalp.opened_ns)
-
     def last_rung(self, t_ns: int) -> None:
         """Ask that what is still held of today's expiry is not exercised, once a contract, and call somebody."""
         for scalp in self._executor.scalps:
-            if t_ns >= self.last_rung_ns(scalp):
-                symbol = scalp.instrument.symbol
+            if scalp.held == 0 or t_ns < scalp.last_rung_ns:
+                continue
+            scalp.last_rung_ns = NEVER_NS
+            symbol = scalp.instrument.symbol
+            if symbol not in self._not_exercised:
                 held = self.held(symbol)
                 self._not_exercised.add(symbol)
                 self._executor.flow.commands.append(DoNotExercise(symbol))

@@ -237,7 +237,13 @@ class Engine:
 
     def take_commands(self) -> list[Command]:
         """Orders, cancels and wishes not to exercise since the last call."""
-        return self._parts.executor.take_commands() if self._parts else []
+        if self._parts is None:
+            return []
+        flow = self._parts.executor.flow
+        taken = flow.commands
+        if taken:
+            flow.commands = []
+        return taken
 
     def deadline_ns(self) -> int:
         """The next time at which `on_deadline` must be called."""
@@ -253,8 +259,9 @@ class Engine:
         if self._parts is None:
             return False
         parts = self._parts
-        follows = parts.exits.needs_every_instant or parts.executor.protections.follows_loss
-        return parts.generator.is_offering or (follows and bool(parts.executor.scalps))
+        if parts.generator.is_offering or not parts.executor.scalps:
+            return parts.generator.is_offering
+        return parts.exits.needs_every_instant or parts.executor.protections.follows_loss
 
     def watches(self) -> dict[int, Watch]:
         """What each contract's quotes are watched for."""

@@ -64,20 +64,12 @@ class AutoExecutor:
         self._emit = emit
         self._reprice_ns = ms_to_ns(params.risk.reprice_after_ms)
         self.flow = OrderFlow(params, order_prefix, view, tally, emit)
-        self.books = ScalpBooks(view, ledger, tally, emit)
-        self.protections = Protections(params, view, ledger, tally, self.flow, emit)
-        self.discrepancies = Discrepancies(self, view, exits, tally, emit)
-        self.fills = 0
-
-    @property
-    def scalps(self) -> list[Scalp]:
+        self.books = ScalpBooks(view, exits, ledger, tally, emit)
+        self.scalps = self.books.scalps
         """Live scalps: an order works, or contracts are held."""
-        return self.books.scalps
-
-    def take_commands(self) -> list[Command]:
-        """What is to be sent, in order."""
-        taken, self.flow.commands = self.flow.commands, []
-        return taken
+        self.protections = Protections(params, view, ledger, tally, self.flow, emit)
+        self.discrepancies = Discrepancies(self, view, tally, emit)
+        self.fills = 0
 
     # --- entries -----------------------------------------------------------------------------------
 
@@ -328,7 +320,7 @@ class AutoExecutor:
 
     def protect(self, t_ns: int) -> None:
         """Follow the day's loss: at its limit entries are taken back, and where it is so set all is sold."""
-        if self.protections.reaches_loss(self.scalps, t_ns):
+        if self.protections.follows_loss and self.protections.reaches_loss(self.scalps, t_ns):
             why = ExitSignal(ExitReason.PROTECTION, 0.0, 0.0, "the day's loss is reached")
             for scalp in list(self.scalps):
                 if scalp.held == 0:
@@ -376,20 +368,22 @@ class AutoExecutor:
 
     def deadline_ns(self) -> int:
         """The next time at which something must be decided though no row comes."""
-        times = [NEVER_NS]
+        due_ns = NEVER_NS
         for scalp in self.scalps:
-            times += (scalp.retry_ns, self.discrepancies.last_rung_ns(scalp))
-            if scalp.held > 0 and not scalp.is_leaving:
-                times.append(self._exits.stop_deadline_ns(scalp))
-        return min(times)
+            due_ns = min(due_ns, scalp.retry_ns)
+            if scalp.held > 0:
+                due_ns = min(due_ns, scalp.last_rung_ns)
+                if not scalp.exit_reason:
+                    due_ns = min(due_ns, self._exits.stop_deadline_ns(scalp))
+        return due_ns
 
     def wake_ns(self) -> int:
         """The next time from which an instant must be looked at for an exit."""
-        return wake_ns(self.scalps, self._exits)
+        return wake_ns(self.scalps, self._exits) if self.scalps else NEVER_NS
 
     def watches(self) -> dict[int, Watch]:
         """What each contract's quotes are watched for."""
-        return watches(self.scalps, self._exits, self._params)
+        return watches(self.scalps, self._exits, self._params) if self.scalps else {}
 
 
 def _why_unfilled(scalp: Scalp, reply: Reply) -> str:

@@ -69,6 +69,8 @@ class SessionTally:
 
     def messages_of_last_minute(self, t_ns: int) -> int:
         """Orders and cancels of the minute before `t_ns`."""
+        if not self.messages or self.messages[0] > t_ns - _MINUTE_NS:
+            return len(self.messages)
         return sum(each > t_ns - _MINUTE_NS for each in self.messages)
 
 

@@ -40,6 +40,8 @@ class Scalp:
     sold_sum_e4: int = 0
     fills: list[FeeFill] = field(default_factory=list)
     opened_ns: int = NEVER_NS
+    last_rung_ns: int = NEVER_NS
+    """When its contracts must not be held any more, where they expire today and nobody was called yet."""
     stop_since_ns: int = NEVER_NS
     stop_bid_e4: int = 0
     """Last bid that met the stop."""

@@ -6,6 +6,7 @@ Keeps the books; when to buy, sell or leave is decided in `executor`.
 from __future__ import annotations
 
 from scalpcli.core.execution_records import trade_record
+from scalpcli.core.exits import ScalpExitManager
 from scalpcli.core.gates import SessionTally
 from scalpcli.core.order_flow import SentOrder
 from scalpcli.core.position import Scalp
@@ -21,13 +22,17 @@ class ScalpBooks:
 
     Args:
         view: The market.
+        exits: When the last rung is due.
         ledger: The session's money.
         tally: What gates ask about.
         emit: Takes decisions.
     """
 
-    def __init__(self, view: MarketView, ledger: Ledger, tally: SessionTally, emit: Emit) -> None:
+    def __init__(
+        self, view: MarketView, exits: ScalpExitManager, ledger: Ledger, tally: SessionTally, emit: Emit
+    ) -> None:
         self._view = view
+        self._exits = exits
         self.ledger = ledger
         self.tally = tally
         self._emit = emit
@@ -55,6 +60,8 @@ class ScalpBooks:
             self.tally.scalps_waiting -= 1
             self.tally.scalps_opened += 1
             scalp.opened_ns = t_ns
+            if scalp.instrument.expiry == self._exits.date:
+                scalp.last_rung_ns = max(self._exits.last_rung_ns, t_ns)
             self._restart_bid_extremes(scalp)
         scalp.held += quantity
         scalp.bought += quantity

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from scalpcli.core.executor import AutoExecutor
+from scalpcli.core.executor import AutoExecutor, Command
 from scalpcli.core.exits import ExitReason, ScalpExitManager
 from scalpcli.core.gates import SessionTally
 from scalpcli.core.option_selection import Selection
@@ -121,9 +121,13 @@ class Story:
             self.executor.on_quote(instrument_id, self.now_ns)
         if self.broker.is_quiet:
             self._compare()
-        for command in self.executor.take_commands():
+        for command in self._taken():
             self.broker.send(command, self.now_ns)
         self._check()
+
+    def _taken(self) -> list[Command]:
+        taken, self.executor.flow.commands = self.executor.flow.commands, []
+        return taken
 
     def _signal(self) -> None:
         number, right = self.tally.signals, self.chance.randrange(2)
