@@ -146,8 +146,9 @@ async def _trade(session: Session, notifier: Notifier) -> LiveEnd:
 
 async def _run_all(session: Session, helpers: Mapping[str, Coroutine[Any, Any, None]]) -> LiveEnd:
     trader, recorder = session.trader, session.recorder
-    trading = asyncio.create_task(trader.run())
+    # In this order: the recorder's first step hands over the first rows of the tape, before the trader stamps any.
     recording = asyncio.create_task(recorder.run())
+    trading = asyncio.create_task(trader.run())
     needed: list[asyncio.Task[Any]] = [trading, recording]
     if trader.parts.desk is not None:
         needed.append(asyncio.create_task(updates_stream(session.job, trader).run()))
