@@ -118,6 +118,10 @@ class Chores:
     async def _consider_entries(self, reconciler: Reconciler) -> None:
         """Let entries begin, or pause, by what the broker says."""
         why = self._why_foreign(reconciler) or self._permission.why_not(reconciler)
+        if self._permission.is_begun and not why and not self._is_busy():
+            # Also while all is calm: an account may be blocked in the middle of a day.
+            found = await reconciler.look_at_account()
+            why = "" if reconciler.silent else found
         if self._permission.is_begun:
             if why:
                 self._permission.pause(why)

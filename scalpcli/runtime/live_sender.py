@@ -8,6 +8,7 @@ answer takes seconds holds up no exit. What the broker answers goes to the track
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -134,9 +135,7 @@ class Sender:
                 found.is_cancelling = True
                 self._settle(found, await self._cancel(found))
         else:
-            answer = await self._ask(self._desk.do_not_exercise(command.symbol))
-            if answer.outcome is not Outcome.ACCEPTED:
-                self._alarm(f"{command.symbol} may be exercised: the broker does not take it back ({answer.reason})")
+            await self._do_not_exercise(command.symbol)
 
     def _settle(self, tracked: TrackedOrder, replies: list[Reply]) -> None:
         self._tracker.settle(tracked)
@@ -201,6 +200,16 @@ class Sender:
         """Contracts of a symbol held by the broker's last word and what our orders did since; none = not known."""
         others = self._others.get(symbol, None if self._is_resumed else 0)
         return None if others is None else self._tracker.net(symbol) + others
+
+    async def _do_not_exercise(self, symbol: str) -> None:
+        answer = await self._ask(self._desk.do_not_exercise(symbol))
+        if answer.outcome is Outcome.ACCEPTED:
+            return
+        with contextlib.suppress(BrokerSilent):
+            if not await self._desk.position(symbol):
+                # Sold meanwhile, or by the guard: there is nothing to exercise.
+                return
+        self._alarm(f"{symbol} may be exercised: the broker does not take it back ({answer.reason})")
 
     async def _cancel(self, tracked: TrackedOrder) -> list[Reply]:
         if not tracked.broker_id:

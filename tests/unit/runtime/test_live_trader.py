@@ -80,6 +80,19 @@ def test_an_account_that_may_not_trade_makes_no_entry(bench):
     assert "no entries: the account is `ACCOUNT_CLOSED`, not `ACTIVE`" in bench.said
 
 
+def test_an_account_that_is_blocked_in_the_middle_ends_entries(world):
+    """It is looked at again while all is calm; what is held would be sold all the same."""
+    bench = world(params(reconcile_s=5.0))
+    bench.start()
+    bench.play(lambda: bench.trader.permission.is_begun)
+    bench.broker.account_status = "ACCOUNT_CLOSED"
+
+    bench.play()
+
+    assert bench.broker.posts == []
+    assert [each["phase"] for each in bench.decisions("live")] == ["begins", "pauses"]
+
+
 def test_positions_that_are_not_ours_are_refused(bench):
     """Whoever trades beside us must say so with `--foreign ignore`."""
     bench.broker.held["AAPL"] = 100
