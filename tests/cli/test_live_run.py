@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import datetime as dt
 import json
@@ -21,7 +22,9 @@ from scalpcli.cli.live_access import Reached
 from scalpcli.cli.live_job import LiveJob, Outcome, leave
 from scalpcli.cli.live_mode import Asked, Mode
 from scalpcli.cli.live_past import look_back
+from scalpcli.cli.live_run import _aside
 from scalpcli.cli.live_schedule import units_text
+from scalpcli.cli.live_wire import tell_lines
 from scalpcli.errors import DataError, ScalpcliError, UpstreamUnavailable, UsageError
 from scalpcli.exchange.local_thread import exchange_thread
 from scalpcli.exchange.serving import ServingRules
@@ -263,6 +266,47 @@ def test_what_is_still_held_is_told_with_the_ways_out():
 def test_a_shadow_holds_nothing():
     """What it would have held is no reason to wake somebody."""
     leave(job(Mode.SHADOW), Outcome(Path("live/shadow/TSLA/2026-11-20"), dataclasses.replace(HELD, ended="until")))
+
+
+# --- what is told ------------------------------------------------------------------------------------------
+
+
+class Notified:
+    """Remembers what it is told."""
+
+    def __init__(self):
+        self.lines = []
+
+    def say(self, line):
+        self.lines.append(line)
+
+
+def test_every_decision_worth_a_line_says_mode_and_time():
+    """Triggers and refusals are in the journal; an alarm that is a decision comes once, by the trader's own words."""
+    printed, notified = [], Notified()
+    tell = tell_lines(dataclasses.replace(job(), out=printed.append), notified)
+    at = at_ns(DAY, "10:31:07")
+    fill = {"ts_ns": at, "kind": "fill", "order_id": "x1", "quantity": 2, "price_e4": 31_000, "held": 0}
+
+    tell({"ts_ns": at, "kind": "refusal", "gate": "spread"})
+    tell(fill)
+    tell({"ts_ns": at, "kind": "alarm", "text": "not flat", "about": "x1", "value": None, "limit": None})
+    tell({"ts_ns": at, "kind": "alarm", "text": "not flat"})
+
+    assert printed == ["PAPER 10:31:07 fill x1: 2 at 3.10, 0 held"]
+    assert notified.lines == ["scalpcli PAPER TSLA: fill x1: 2 at 3.10, 0 held", "scalpcli PAPER TSLA: ALARM: not flat"]
+
+
+def test_what_trading_does_not_need_ends_nothing():
+    """A heartbeat that fails is told, and that is all."""
+    printed = []
+
+    async def fails():
+        raise KeyError("x")
+
+    asyncio.run(_aside(dataclasses.replace(job(), out=printed.append), "the heartbeat", fails()))
+
+    assert printed == ["PAPER ALARM: the heartbeat ended: KeyError"]
 
 
 # --- systemd -----------------------------------------------------------------------------------------------
