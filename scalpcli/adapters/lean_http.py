@@ -1,11 +1,10 @@
 """HTTP/1.1 over connections that stay open, as a transport of httpx: an order's bytes leave in one write.
 
 httpx's own transport works half a millisecond of processor time before the first byte leaves and as long again on
-the answer (measured; this one 30 us), most of what a decision takes. Decides which connection a request takes, where an
-answer ends, and what is a broken connection. Nothing is repeated here. A connection on which anything came while it
-was idle, its end above all, is never used again, so that an order does not leave on a dead one.
-
-Source: RFC 9112.
+the answer, most of what a decision takes (measured: 550 us with it, 180 us with this one). Decides which connection a
+request takes and what is a broken one; `h11`, which httpx rests on too, decides what is HTTP. Nothing is repeated
+here. A connection on which anything came while it was idle, its end above all, is never used again, so that an order
+does not leave on a dead one.
 """
 
 from __future__ import annotations
@@ -14,19 +13,16 @@ import asyncio
 import ssl
 from collections import deque
 from collections.abc import Awaitable
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
+import h11
 import httpx
 
 _CONNECTIONS_MAX: Final = 8
 _HEAD_BYTES_MAX: Final = 1 << 16
 _BODY_BYTES_MAX: Final = 1 << 26
-_END_OF_HEAD: Final = b"\r\n\r\n"
 _SECOND_ADDRESS_S: Final = 0.25
 """After which a second address of a host is tried beside the first (RFC 8305)."""
-_CONTINUE: Final = 100
-_OK: Final = 200
-_NO_BODY: Final = (204, 304)
 
 T = TypeVar("T")
 Headers = list[tuple[bytes, bytes]]
@@ -119,12 +115,12 @@ class LeanTransport(httpx.AsyncBaseTransport):
 
 
 class _Connection(asyncio.Protocol):
-    """One connection: what was received and not yet read, and whether more can come."""
+    """One connection, and where its conversation stands."""
 
     def __init__(self) -> None:
         self.is_kept = True
-        self._buffer = bytearray()
-        self._is_over = False
+        self.is_over = False
+        self.http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD_BYTES_MAX)
         self._waiting: asyncio.Future[None] | None = None
         self._transport: asyncio.Transport | None = None
 
@@ -135,16 +131,20 @@ class _Connection(asyncio.Protocol):
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        self._buffer += data
+        self.http.receive_data(data)
         self._wake()
 
     def eof_received(self) -> None:
-        self._is_over = True
-        self._wake()
+        self._end()
 
     def connection_lost(self, _error: Exception | None) -> None:
-        self._is_over = True
-        self._wake()
+        self._end()
+
+    def _end(self) -> None:
+        if not self.is_over:
+            self.is_over = True
+            self.http.receive_data(b"")
+            self._wake()
 
     def _wake(self) -> None:
         if self._waiting is not None and not self._waiting.done():
@@ -155,7 +155,7 @@ class _Connection(asyncio.Protocol):
     @property
     def is_quiet(self) -> bool:
         """Whether nothing came and nothing ended since the last answer."""
-        return not self._is_over and not self._buffer and self._transport is not None
+        return not self.is_over and not self.http.trailing_data[0] and self._transport is not None
 
     def abort(self) -> None:
         """End it at once."""
@@ -167,124 +167,63 @@ class _Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.write(data)
 
-    async def until(self, mark: bytes, bytes_max: int) -> bytes:
-        """What comes up to a mark, without it."""
-        seen = 0
-        while True:
-            end = self._buffer.find(mark, seen)
-            if end >= 0:
-                return self._take(end + len(mark))[:end]
-            seen = max(0, len(self._buffer) - len(mark) + 1)
-            if len(self._buffer) > bytes_max:
-                raise httpx.RemoteProtocolError("the answer does not end")
-            await self._more()
+    async def event(self) -> Any:
+        """The next part of the answer."""
+        while (event := self.http.next_event()) is h11.NEED_DATA:
+            self._waiting = asyncio.get_running_loop().create_future()
+            await self._waiting
+        return event
 
-    async def exactly(self, count: int) -> bytes:
-        """So many bytes."""
-        while len(self._buffer) < count:
-            await self._more()
-        return self._take(count)
-
-    async def rest(self) -> bytes:
-        """Everything until the other side closes."""
-        while not self._is_over:
-            if len(self._buffer) > _BODY_BYTES_MAX:
-                raise httpx.RemoteProtocolError("the answer does not end")
-            await self._more()
-        return self._take(len(self._buffer))
-
-    def _take(self, count: int) -> bytes:
-        taken = bytes(self._buffer[:count])
-        del self._buffer[:count]
-        return taken
-
-    async def _more(self) -> None:
-        if self._is_over:
-            raise httpx.ReadError("the connection was closed")
-        self._waiting = asyncio.get_running_loop().create_future()
-        await self._waiting
+    def go_on(self) -> None:
+        """Be ready for another request, where the answer was whole and the other side does not close."""
+        is_whole = self.http.our_state is h11.DONE and self.http.their_state is h11.DONE
+        self.is_kept = is_whole and not self.is_over
+        if self.is_kept:
+            self.http.start_next_cycle()
 
 
 async def _exchange(connection: _Connection, request: httpx.Request, body: bytes) -> httpx.Response:
     """Send a request and read its answer."""
-    lines = [b"%s %s HTTP/1.1" % (request.method.encode(), request.url.raw_path)]
-    lines += [b"%s: %s" % header for header in request.headers.raw]
-    connection.write(b"\r\n".join(lines) + _END_OF_HEAD + body)
-    trace = request.extensions.get("trace")
-    if trace is not None:
-        # The same word as from httpx's own transport: whoever measures sees both alike.
-        await trace("http11.send_request_body.complete", {})
-    status, headers, is_kept = _CONTINUE, list[tuple[bytes, bytes]](), True
-    while _CONTINUE <= status < _OK:
-        status, headers, is_kept = _head(await connection.until(_END_OF_HEAD, _HEAD_BYTES_MAX))
-    content = b"" if status in _NO_BODY else await _content(connection, headers)
-    connection.is_kept = connection.is_kept and is_kept
-    return httpx.Response(status, headers=headers, content=content, request=request)
-
-
-def _head(head: bytes) -> tuple[int, Headers, bool]:
-    """Status, headers, and whether the connection stays open after the answer."""
-    first, *lines = head.split(b"\r\n")
-    version, _, rest = first.partition(b" ")
-    status = rest[:3]
-    if version not in (b"HTTP/1.1", b"HTTP/1.0") or not status.isdigit() or rest[3:4] not in (b"", b" "):
-        raise httpx.RemoteProtocolError("the answer is not HTTP")
-    headers: Headers = []
-    for line in lines:
-        name, colon, value = line.partition(b":")
-        if not colon or not name or name != name.strip():
-            raise httpx.RemoteProtocolError("a header of the answer cannot be read")
-        headers.append((name.lower(), value.strip()))
-    says_close = b"close" in _value(headers, b"connection").lower()
-    return int(status), headers, version == b"HTTP/1.1" and not says_close
-
-
-async def _content(connection: _Connection, headers: Headers) -> bytes:
-    """The body, as long as its headers say."""
-    if b"chunked" in _value(headers, b"transfer-encoding").lower():
-        return await _chunks(connection)
-    said = _value(headers, b"content-length")
-    if not said:
-        connection.is_kept = False
-        return await connection.rest()
-    return await connection.exactly(_length(said, 10))
-
-
-async def _chunks(connection: _Connection) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        line = await connection.until(b"\r\n", _HEAD_BYTES_MAX)
-        count = _length(line.partition(b";")[0].strip(), 16)
-        if not count:
-            break
-        size += count
-        if size > _BODY_BYTES_MAX:
-            raise httpx.RemoteProtocolError("the answer is too long")
-        parts.append(await connection.exactly(count))
-        if await connection.exactly(2) != b"\r\n":
-            raise httpx.RemoteProtocolError("a part of the answer has no end")
-    while await connection.until(b"\r\n", _HEAD_BYTES_MAX):
-        # Trailing headers say nothing that is asked for.
-        continue
-    return b"".join(parts)
-
-
-def _length(text: bytes, base: int) -> int:
-    digits = text.decode("ascii", "replace")
-    if not digits.isalnum():
-        raise httpx.RemoteProtocolError("the answer's length cannot be read")
     try:
-        length = int(digits, base)
-    except ValueError:
-        raise httpx.RemoteProtocolError("the answer's length cannot be read") from None
-    if length > _BODY_BYTES_MAX:
-        raise httpx.RemoteProtocolError("the answer is too long")
-    return length
+        _send(connection, request, body)
+        trace = request.extensions.get("trace")
+        if trace is not None:
+            # The same word as from httpx's own transport: whoever measures sees both alike.
+            await trace("http11.send_request_body.complete", {})
+        return await _answer(connection, request)
+    except h11.LocalProtocolError as error:
+        raise httpx.LocalProtocolError(str(error)) from None
+    except h11.RemoteProtocolError:
+        if connection.is_over:
+            raise httpx.ReadError("the connection was closed") from None
+        raise httpx.RemoteProtocolError("the answer is not HTTP") from None
 
 
-def _value(headers: Headers, name: bytes) -> bytes:
-    return b",".join(value for key, value in headers if key == name)
+def _send(connection: _Connection, request: httpx.Request, body: bytes) -> None:
+    """Let the whole request leave in one write."""
+    http = connection.http
+    head = h11.Request(method=request.method, target=request.url.raw_path, headers=request.headers.raw)
+    events = (head, h11.Data(body), h11.EndOfMessage()) if body else (head, h11.EndOfMessage())
+    connection.write(b"".join(http.send(event) or b"" for event in events))
+
+
+async def _answer(connection: _Connection, request: httpx.Request) -> httpx.Response:
+    status, headers, parts, size = 0, Headers(), list[bytes](), 0
+    while True:
+        event = await connection.event()
+        if isinstance(event, h11.Response):
+            status, headers = event.status_code, list(event.headers)
+        elif isinstance(event, h11.Data):
+            size += len(event.data)
+            if size > _BODY_BYTES_MAX:
+                raise httpx.RemoteProtocolError("the answer is too long")
+            parts.append(bytes(event.data))
+        elif isinstance(event, h11.EndOfMessage):
+            break
+        elif isinstance(event, h11.ConnectionClosed):
+            raise httpx.ReadError("the connection was closed")
+    connection.go_on()
+    return httpx.Response(status, headers=headers, content=b"".join(parts), request=request)
 
 
 def _origin(url: httpx.URL) -> _Origin:
