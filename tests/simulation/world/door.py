@@ -5,6 +5,7 @@ The handlers are the exchange's own; what stands between them and a socket (keys
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any
 
@@ -31,11 +32,7 @@ class Door:
 
     def __init__(self, market: ServedMarket, account: SimulatedAccount) -> None:
         apis = (OrdersApi(market, account), PositionsApi(market, account), TradingApi(market, account))
-        self._routes = [
-            (method, re.compile("^" + re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path) + "$"), handler)
-            for api in apis
-            for method, path, handler in api.routes()
-        ]
+        self._routes = [(method, _pattern(path), handler) for api in apis for method, path, handler in api.routes()]
 
     def answer(self, request: httpx.Request, body: bytes) -> tuple[int, dict[str, str], bytes]:
         """Answer a request at once: no handler of the exchange waits for anything."""
@@ -45,6 +42,12 @@ class Door:
                 response = _handled(handler, request, match.groupdict(), body)
                 return response.status_code, dict(response.headers), bytes(response.body)
         raise AssertionError(f"the exchange knows no {request.method} {request.url.path}")
+
+
+@functools.lru_cache
+def _pattern(path: str) -> re.Pattern[str]:
+    """What a path with parameters matches."""
+    return re.compile("^" + re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path) + "$")
 
 
 def _handled(handler: Handler, request: httpx.Request, parameters: dict[str, str], body: bytes) -> Response:
