@@ -287,7 +287,7 @@ def _job(
         kill_file=named or root / KILL_FILE,
         is_resumed=is_resumed,
         is_watched=is_watched and sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty(),
-        command=" ".join(["scalpcli", *sys.argv[1:]]),
+        command=_command_line(params, sys.argv[1:]),
         environ=os.environ,
         out=Lines(lambda line: say(line, quiet=quiet)),
     )
@@ -302,6 +302,16 @@ def _job(
         # Loud: `-q` does not silence it.
         say(words)
     return job
+
+
+def _command_line(params: Params, words: list[str]) -> str:
+    """The call, without addresses that may hold a token."""
+    import shlex
+
+    line = shlex.join(["scalpcli", *words])
+    for url in (params.live.notify, params.live.heartbeat_url):
+        line = line.replace(url, "***") if url else line
+    return line
 
 
 def _recorder_of(params: Params, symbol: str, *, is_rehearsal: bool) -> Path | None:

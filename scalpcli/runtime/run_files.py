@@ -24,6 +24,8 @@ from scalpcli.runtime.manifest import MANIFEST_FILE, Manifest
 from scalpcli.runtime.replay import SessionResult
 from scalpcli.runtime.run_folder import replace_file, run_manifest
 
+_TOKENS: Final = (("live", "notify"), ("live", "heartbeat_url"), ("record", "notify"), ("record", "heartbeat_url"))
+"""Addresses that may hold a token: kept in `live.json`, which its user alone reads, and nowhere else."""
 TELEMETRY_FILE: Final = "telemetry.jsonl"
 TAPE_FOLDER: Final = "tape"
 
@@ -193,6 +195,9 @@ def write_results(
         equity=journal.equity(),
     )
     manifest = run_manifest([result], setup.params, dict(facts))
+    for section, name in _TOKENS:
+        if manifest["config"][section][name]:
+            manifest["config"][section][name] = "***"
     replace_file(folder / "trades.parquet", result.trades.write_parquet)
     replace_file(folder / "equity.parquet", result.equity.write_parquet)
     text = json.dumps(manifest, indent=2) + "\n"

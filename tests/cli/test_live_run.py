@@ -98,6 +98,22 @@ def test_a_session_is_traded_and_left_whole(tape, tmp_path, keys, mode):
     assert shown(keys, done.output + done.stderr + left_on_disk(tmp_path)) == []
 
 
+def test_addresses_with_tokens_are_for_the_user_alone(tape, tmp_path):
+    """`live.json` has them, since the guard tells by them; the manifest, which is handed on, does not."""
+    token = uuid.uuid4().hex
+    with exchange_thread(tape, speed=120.0, serving=ServingRules(wait_for=2), keep_log=False) as thread:
+        url = thread.exchange.rest_url
+        told = ["--notify", f"http://127.0.0.1:9/{token}", "-p", "record.dte=[0]", "--until", "2m"]
+        done = call("run", "--shadow", "--rehearse", url, "--out", tmp_path / "runs", *told)
+    folder = tmp_path / "runs" / "shadow" / "TSLA" / "2026-11-20"
+
+    assert done.exit_code == 0, done.output
+    holding = [path.name for path in folder.rglob("*") if path.is_file() and token.encode() in path.read_bytes()]
+    assert holding == ["live.json"]
+    assert (folder / "live.json").stat().st_mode & 0o077 == 0
+    assert token not in done.output + done.stderr
+
+
 def test_a_run_that_has_ended_is_not_begun_again(tmp_path):
     """Its journal is closed; another one of the day must be asked for."""
     folder = make_run(tmp_path, ended={"ts_ns": 1, "reason": "close"})
