@@ -29,6 +29,7 @@ _Value = TypeVar("_Value")
 _REREADS_MAX: Final = 5
 """Times a position is read again that does not yet know of our own sale."""
 _POLL_S_MAX: Final = 2.0
+_GROWING_LOOKS: Final = 20
 _REFUSED_S_MAX: Final = 30.0
 """Longest wait after a sale that the broker refused."""
 _UNKNOWN_LOOKS: Final = 3
@@ -304,7 +305,7 @@ class Evacuation:
 
     def _poll_s(self, looks: int) -> float:
         """Seconds until the next look at an order: longer and longer, as requests of a minute are counted."""
-        return min(self._rules.poll_s * 1.5**looks, _POLL_S_MAX)
+        return min(self._rules.poll_s * 1.5 ** min(looks, _GROWING_LOOKS), _POLL_S_MAX)
 
     async def _pause(self, seconds: float) -> None:
         if self._book.close_ns and self._clock.now_ns() >= self._book.close_ns:

@@ -38,7 +38,7 @@ EAGER: Final = (
     "scalp.volume_spike_ratio=0.0", "scalp.min_signal_interval_seconds=1", "scalp.cooldown_after_loss_minutes=0",
     "scalp.max_daily_scalps=100", "scalp.max_hold_minutes=0.4", "scalp.scalp_position_size_pct=2.0",
     "scalp.take_profit_pct=15", "scalp.stop_loss_pct=12", "selection.delta_min=0.2", "selection.delta_max=0.5",
-    "gates.gap_quiet_s=0", "live.on_stall=hold", "live.guard_timeout_s=30",
+    "gates.gap_quiet_s=0", "live.on_stall=hold", "live.guard_timeout_s=30", "live.late_entry_ms_max=60000",
 )  # fmt: skip
 """Settings under which something is bought every half minute, from the first seconds on."""
 
@@ -158,6 +158,16 @@ class Live:
             self.process = subprocess.Popen(words, stdout=said, stderr=said, text=True)
         self.started_s = time.monotonic()
         self.processes += 1
+
+    def worked_s(self) -> float:
+        """Seconds of processor time its process took so far: what it would take where nobody else works."""
+        assert self.process is not None
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def command_now(self, command: str) -> None:
+        """What `scalpcli live COMMAND` says to the process, without the time a new process takes."""
+        ask(self.owner().control, command, answer_s=20.0)
 
     def owner(self) -> RunOwner:
         """Who holds the run, by its files."""

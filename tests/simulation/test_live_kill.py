@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+import statistics
 import time
 
 import pytest
@@ -24,7 +25,7 @@ def tape(tmp_path_factory):
 def play_kills(tape, folder, seed, kills):
     """Kill the process `kills` times at a drawn instant of a position's life, and start it again each time."""
     chance = random.Random(seed)  # noqa: S311 - when a process dies, no secret
-    managed_s, held_at_start = [], 0
+    managed_s, worked_s, held_at_start = [], [], 0
     settings = (*EAGER, "scalp.max_hold_minutes=1")
     with exchange(tape, "--speed", SPEED) as at, live(folder, at.url, settings=settings) as run:
         run.start()
@@ -36,6 +37,7 @@ def play_kills(tape, folder, seed, kills):
             run.start()
             state = run.state_when("a process that trades", lambda state: state["is_trading"])
             managed_s.append(time.monotonic() - run.started_s)
+            worked_s.append(run.worked_s())
             held_at_start += bool(held)
             known = {each["symbol"] for each in state["positions"]}
             sold = {order["symbol"] for order in at.orders() if order["side"] == "sell"}
@@ -53,7 +55,8 @@ def play_kills(tape, folder, seed, kills):
     assert proof.returncode == 0, proof.stderr
     print(
         f"seed {seed}: {kills} kills, {held_at_start} with a position, managed after "
-        f"{', '.join(f'{each:.1f}' for each in sorted(managed_s))} s ({MANAGED_S:g} asked for); {dict(counts)}; "
+        f"{', '.join(f'{each:.1f}' for each in sorted(managed_s))} s, {statistics.median(worked_s):.1f} s of them work of "
+        f"the processor ({MANAGED_S:g} asked for); {dict(counts)}; "
         f"{len(run.of_kind('trade'))} trades ended by {sorted(ends)}"
     )
 
