@@ -49,10 +49,11 @@ LATE_FILL = "fill after cancel was asked for"
 PARTIAL = "partial fill"
 COMMAND = "operator's command"
 GUARD = "guard acted"
+GUARD_CRASH = "crash of the guard"
 KINDS = (
     *(kind for kind, _ in REQUESTS),
     UPDATE_LOST, UPDATE_LATE, UPDATE_TWICE, UPDATE_OVERTAKEN, UPDATES_DOWN, CRASH, CRASH_WRITING, CRASH_RESUMING,
-    STALL, GAP, HALT, OUTAGE, SLOW_CANCEL, REJECTED_LATER, LATE_FILL, PARTIAL, COMMAND, GUARD,
+    STALL, GAP, HALT, OUTAGE, SLOW_CANCEL, REJECTED_LATER, LATE_FILL, PARTIAL, COMMAND, GUARD, GUARD_CRASH,
 )  # fmt: skip
 
 STEPS_OF_A_RUN = 1_800
@@ -83,6 +84,8 @@ class Chance:
         self.later_rejects = 0.0 if is_calm else draw.choice((0.0, 0.0, 0.05, 0.2))
         crashes = 0 if is_calm else draw.choices((0, 1, 2, 3), (35, 40, 15, 10))[0]
         self.crashes = [self._crash(number) for number in range(crashes)]
+        self.guard_crash = 0 if is_calm or draw.random() < 0.7 else draw.randint(1, 400)
+        """Steps after which the guard's first process is killed; 0 = never."""
         self.stalls = [] if is_calm or draw.random() < 0.7 else [(4 + 22 * draw.random(), self._stall_s())]
         self.gaps = [] if is_calm else [self._span(1, 5) for _ in range(draw.choice((0, 0, 0, 1, 2)))]
         self.outages = [] if is_calm else [self._span(1, 9) for _ in range(draw.choice((0, 0, 0, 1)))]

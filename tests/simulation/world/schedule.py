@@ -115,9 +115,7 @@ class World:
         self.floor.market.on_order_event(lambda _: self.floor.process.soon(0.0, self.watch.look))
         self.floor.process.start(self.floor.run())
         self._begin_engine()
-        guard = self.loop.process("guard")
-        if self.params.live.guard_timeout_s:
-            guard.start(self._guard(guard))
+        self._begin_guard(self.chance.guard_crash)
         self._plan()
         end_s = (market.SESSION.close_ns - self.floor.market.start_ns) / 1e9 + AFTER_CLOSE_S
         while self.loop.time() < end_s and not self.watch.broken:
@@ -125,7 +123,7 @@ class World:
             self.watch.look()
             self._look_at_belief()
             is_closed = self.floor.market.now_ns() >= market.SESSION.close_ns
-            if is_closed and self._is_over and (self.guard_end is not None or not self.params.live.guard_timeout_s):
+            if is_closed and self._is_over and self.guard_end is not None:
                 return
         if not self.watch.broken:
             self.watch.fail("the run ends", "it did not, long after the close")
@@ -170,6 +168,19 @@ class World:
         if self._crashes and not self.sight.is_locked:
             self.chance.counts[self._crashes.pop(0)[0]] += 1
         self.loop.call_later(self.chance.draw.choice((0.05, 0.5, 2.0, 5.0)), self._begin_engine)
+
+    def _begin_guard(self, dies_at: int) -> None:
+        """Start the guard; one that dies is started again, and goes on where its fence says."""
+        process = self.loop.process("guard")
+        process.dies_at = dies_at
+        process.on_death = self._on_death_of_guard
+        process.start(self._guard(process))
+
+    def _on_death_of_guard(self) -> None:
+        self.watch.note("guard is dead")
+        self.chance.counts[faults.GUARD_CRASH] += 1
+        self.sight.is_locked = False
+        self.loop.call_later(self.chance.draw.choice((0.5, 2.0)), self._begin_guard, 0)
 
     async def _guard(self, process: Process) -> None:
         clock = _GuardClock(self.loop, self.floor.market.start_ns)

@@ -49,16 +49,19 @@ def settings_of(seed: int) -> Params:
             "max_concurrent_scalps": draw.choice((1, 1, 2)),
             "take_profit_pct": draw.choice((10.0, 30.0)),
         },
-        "exits": {"stop_confirm_ms": draw.choice((0, 300))},
+        "exits": {
+            "stop_confirm_ms": draw.choice((0, 300)), "protective_stop_pct": draw.choice((0.0, 0.0, 15.0, 40.0)),
+        },
         "risk": {
             "contracts_max": draw.choice((2, 5, 8)),
             "reprice_after_ms": draw.choice((400, 1000)),
             "entry_reprices_max": draw.choice((0, 2)),
             "exit_reprices_max": draw.choice((3, 8)),
             "rejects_in_a_row_max": draw.choice((0, 3, 20)),
+            "entry_style": draw.choice(("marketable", "marketable", "worked")),
         },
         "live": {"guard_timeout_s": draw.choice((2.0, 4.0)), "on_stall": draw.choice(("flatten", "hold"))},
-    }
+    }  # fmt: skip
     return Params(
         **{
             each.name: dataclasses.replace(
