@@ -75,6 +75,8 @@ def fold_past(live: LiveEngine, tracker: OrderTracker, past: Past) -> Resumed:
         # Instants after the last row were decided too; whatever comes now is stamped later than those.
         live.feed([], max(resumed.last_ns - 1, _time_ns(written[-1])))
         _collect(live, tracker, others)
+    # Killed in the middle of its last lines: those that no row decides are of the sums.
+    resumed.is_over = resumed.is_over or len(written) > len(live.lines)
     if resumed.is_over:
         live.finish()
     check_prefix(written, live.lines)

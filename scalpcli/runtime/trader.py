@@ -176,7 +176,9 @@ class Trader:
         resumed = fold_past(self.live, self.tracker, self.parts.past)
         self._outlet.written = resumed.written
         if resumed.is_over:
-            # The earlier process wrote the sums and did not come so far as to say so.
+            # The earlier process wrote the sums, or began to, and did not come so far as to say so.
+            await self._outlet.commit()
+            self._outlet.sync()
             self.finished_ns = self.live.known_ns
             self._reason = CLOSE if self.finished_ns >= self.parts.setup.session.close_ns else UNTIL
             return self._tell_end()

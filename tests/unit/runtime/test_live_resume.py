@@ -131,6 +131,22 @@ def test_a_session_that_was_ended_stays_ended(world):
     assert bench.trader.finished_ns == finished_ns
 
 
+def test_a_session_whose_sums_were_torn_is_ended_again(world):
+    """Killed in the middle of the last line: whole lines stand, and the next process writes the sums."""
+    bench = world()
+    bench.start()
+    bench.play()
+    bench.end, bench.disk.journal = None, bench.disk.journal[:-40]
+    whole = bench.disk.journal[: bench.disk.journal.rfind(b"\n") + 1]
+    bench.start()
+
+    bench.play()
+
+    assert bench.disk.journal.startswith(whole)
+    assert len(bench.decisions("session_end")) == 1
+    assert bench.disk.journal == b"".join(bench.refold())
+
+
 def test_a_torn_line_was_never_acted_on():
     """Whole lines count; what a killed process left half written does not."""
     assert whole_lines(b'{"n":0}\n{"n":1}\n{"n":') == [b'{"n":0}\n', b'{"n":1}\n']
