@@ -91,7 +91,9 @@ def find_run(out: Path, run: Path | None, symbol: str = "") -> FoundRun:
                 "the folder is no run of `live`", place=f"`{run}`", hint="name one like live/paper/TSLA/2026-11-20"
             )
         return found
-    found_runs = [look_at(folder) for folder in _folders(out, symbol)]
+    every = [look_at(folder) for folder in _folders(out, symbol)]
+    # A start that was refused leaves a lock and no facts.
+    found_runs = [each for each in every if each.is_held or (each.folder / FACTS_FILE).exists()]
     held = [each for each in found_runs if each.is_held]
     if len(held) > 1:
         names = ", ".join(f"`--run {each.folder}`" for each in held)

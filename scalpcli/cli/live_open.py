@@ -123,6 +123,9 @@ async def open_session(
         wake.tell = trader.wake
     except BaseException:
         begun.log.abandon()
+        if begun.continuation is None:
+            # Nothing stays that would look like a session.
+            shutil.rmtree(folder / TAPE_FOLDER, ignore_errors=True)
         raise
     return Session(job, hot, begun, market, recorder, trader, journal, facts, guard, this_process(), lock)
 

@@ -34,6 +34,7 @@ from scalpcli.cli.live_wire import (
 from scalpcli.core.market_state import Kernel
 from scalpcli.errors import ScalpcliError
 from scalpcli.model.broker import BrokerAccount
+from scalpcli.runtime.against_facts import FACTS_FILE
 from scalpcli.runtime.control import ControlServer, remove_control_leftover
 from scalpcli.runtime.live_ports import LiveEnd
 from scalpcli.runtime.recorder import FAILED, INTERRUPTED, TERMINATED
@@ -61,7 +62,7 @@ async def run(job: LiveJob, hot: Kernel) -> Outcome:
     lock.acquire()
     try:
         remove_control_leftover(lock.previous.control)
-        if not job.is_resumed and (job.folder / "live.json").exists():
+        if not job.is_resumed and (job.folder / FACTS_FILE).exists():
             job.say(f"the earlier run of the day is kept as {set_aside(job.folder).name}")
             # The lock went with the folder.
             lock.release()
@@ -77,7 +78,8 @@ async def run(job: LiveJob, hot: Kernel) -> Outcome:
         # An engine that left something behind stays known by name, for the guard.
         lock.release(is_ended=outcome.end.is_flat)
     except BaseException:
-        lock.release()
+        # Without `live.json` nothing was ever sent: nobody has to know who tried.
+        lock.release(is_ended=not (job.folder / FACTS_FILE).exists())
         raise
     return outcome
 

@@ -73,6 +73,14 @@ def test_a_damaged_run_is_still_found(tmp_path, text):
     assert find_run(tmp_path, None).mark == "PAPER"
 
 
+def test_a_start_that_was_refused_is_no_run(tmp_path):
+    """It left its lock and nothing else; the day's earlier run is still the one that is meant."""
+    folder = make_run(tmp_path, day="2026-11-19")
+    (tmp_path / "paper" / "TSLA" / "2026-11-20").mkdir()
+
+    assert find_run(tmp_path, None).folder == folder
+
+
 def test_no_run_is_told_with_where_was_looked(tmp_path):
     """And with the flags that name another place."""
     with pytest.raises(DataError, match="no run of TSLA is there") as refused:

@@ -114,6 +114,18 @@ def test_addresses_with_tokens_are_for_the_user_alone(tape, tmp_path):
     assert token not in done.output + done.stderr
 
 
+@pytest.mark.parametrize("flags", [[], ["--shadow"]])
+def test_refused_keys_leave_nothing_that_looks_like_a_run(tape, tmp_path, flags):
+    """Exit 3, before anything is sent; the next command finds no run."""
+    own = ("k" + uuid.uuid4().hex, "s" + uuid.uuid4().hex)
+    with exchange_thread(tape, speed=120.0, serving=ServingRules(wait_for=2), keep_log=False, keys=own) as thread:
+        done = call("run", *flags, "--rehearse", thread.exchange.rest_url, "--out", tmp_path / "runs")
+
+    assert done.exit_code == 3, done.output
+    assert [path.name for path in (tmp_path / "runs").rglob("*") if path.is_file()] == [".lock"]
+    assert call("status", "--out", tmp_path / "runs").exit_code == 4
+
+
 def test_a_run_that_has_ended_is_not_begun_again(tmp_path):
     """Its journal is closed; another one of the day must be asked for."""
     folder = make_run(tmp_path, ended={"ts_ns": 1, "reason": "close"})
