@@ -23,6 +23,7 @@ from scalpcli.errors import DataError, NotFlat, ScalpcliError, StoppedByProtecti
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from scalpcli.adapters.alpaca_orders import AlpacaDesk
     from scalpcli.adapters.notify import Notifier
     from scalpcli.cli.live_access import Reached
     from scalpcli.model.params import Params
@@ -111,6 +112,7 @@ async def _guard(folder: Path, process: RunProcess, account_ends: str) -> GuardE
     if access.is_rehearsal:
         rules = dataclasses.replace(rules, broker_gone_s=_EXCHANGE_GONE_S)
     try:
+        await _check_account(reached, desk)
         watch = Guard(
             folder,
             process,
@@ -128,6 +130,23 @@ async def _guard(folder: Path, process: RunProcess, account_ends: str) -> GuardE
     return end
 
 
+async def _check_account(reached: Reached, desk: AlpacaDesk) -> None:
+    """Hold the account that the keys open against the run's.
+
+    Raises:
+        UsageError: it is another one.
+    """
+    from scalpcli.cli.live_access import check_account
+    from scalpcli.model.broker import BrokerSilent
+
+    try:
+        account = await desk.account()
+    except BrokerSilent:
+        # Nobody is kept from watching by that: what is ours is known by its orders' names.
+        return
+    check_account(reached, account.number)
+
+
 def _reached(folder: Path, params: Params, account_ends: str) -> Reached:
     """The way to the run's broker, by the settings it began with.
 
@@ -140,12 +159,13 @@ def _reached(folder: Path, params: Params, account_ends: str) -> Reached:
     from scalpcli.config import Loaded
     from scalpcli.runtime.run_files import read_run_facts
 
-    reached = reopen(read_run_facts(folder), Loaded(params, {}), os.environ, account_ends)
-    if reached.mode is Mode.SHADOW:
+    facts = read_run_facts(folder)
+    # Before keys are looked for: it has no use for any.
+    if facts.get("mode") == Mode.SHADOW:
         raise UsageError("SHADOW sends no orders: there is nothing to guard", place=f"`{folder}`")
     if params.live.guard_timeout_s <= 0:
         raise UsageError("`live.guard_timeout_s` is 0: the run has no guard", place=f"`{folder}`")
-    return reached
+    return reopen(facts, Loaded(params, {}), os.environ, account_ends)
 
 
 def rules_of(params: Params) -> GuardRules:
