@@ -59,7 +59,7 @@ class News:
         """Tell what somebody must look at."""
         now_ns = self._clock.now_ns()
         self.alarms.append({"ts_ns": now_ns, "text": text})
-        self._say(text)
+        self.words(text)
         self._tell({"ts_ns": now_ns, "kind": "alarm", "text": text})
 
     def standing_alarm(self, text: str) -> None:
@@ -69,14 +69,16 @@ class News:
             self.alarm(text)
 
     def words(self, text: str) -> None:
-        """Say words for people that are no alarm."""
-        self._say(text)
+        """Say words for people."""
+        # Wherever they go may be gone; trading goes on.
+        with contextlib.suppress(Exception):
+            self._say(text)
 
     def standing(self, why: str) -> None:
         """Say what stands in the way of entries, when it changes."""
         if why != self._standing:
             self._standing = why
-            self._say(f"no entries: {why}" if why else "entries may be made")
+            self.words(f"no entries: {why}" if why else "entries may be made")
 
     def _tell(self, event: dict[str, Any]) -> None:
         for listener in list(self._listeners):

@@ -125,6 +125,11 @@ class Reconciler:
                 await self._compare(positions)
         except BrokerSilent as silent:
             self._note_silence(silent)
+        except Exception as error:  # noqa: BLE001 - a fault of ours here must not end a run that holds something
+            words = f"{type(error).__name__}: {error}"
+            if words != self.silent:
+                self._alarm(f"comparing with the broker failed ({words})")
+            self._note_silence(BrokerSilent(words))
 
     def _is_still(self, moves: int, *, is_quiet: bool) -> bool:
         """Whether nothing of ours was on its way since the look began."""

@@ -197,7 +197,7 @@ class Trader:
             has_missed=lambda: any(tracked.missed for tracked in self.tracker.working.values()),
             command=self.command,
             end=self.end,
-            fold=self._begun,
+            fold=self._pump_or_soon,
         )
         tasks = [asyncio.create_task(self._guarded(job)) for job in (*chores.jobs(), self.watch.run)]
         try:
@@ -231,6 +231,7 @@ class Trader:
         self._is_ready = True
         self._outlet.push(resumed.commands)
         self._pump()
+        self.phase = TRADING if self.phase == CATCHING_UP else self.phase
 
     def _soon(self) -> None:
         if self._is_ready:
@@ -349,12 +350,6 @@ class Trader:
             await job()
         except Exception as error:  # noqa: BLE001 - told by whoever waits for the end of the run
             self._fail(error)
-
-    def _begun(self) -> None:
-        """Entries began, or pause: the row that says so is folded at once."""
-        if self.phase == CATCHING_UP:
-            self.phase = TRADING
-        self._pump_or_soon()
 
     # --- the end ---------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ import pytest
 from scalpcli.errors import DataError
 from scalpcli.model.broker import BrokerFill
 from scalpcli.model.params import Params
-from tests.unit.runtime.live_bench import Bench, S, market, params
+from tests.unit.runtime.live_bench import Bench, FakeDesk, S, market, params
 
 FIRST_SCALP = {"start_minute": 12.0, "minutes": 16.0}
 """The minutes of the example tape in which the first scalp is made."""
@@ -370,4 +370,36 @@ def test_a_protection_that_ended_the_day_is_told(world):
     bench.play()
 
     assert bench.end.protection.startswith("daily_loss, ")
+    assert bench.end.is_flat
+
+
+def test_a_fault_of_ours_in_a_comparison_ends_no_run(bench, monkeypatch):
+    """It is told, and counts as a broker that says nothing; what is held is sold in time."""
+    bench.start()
+    bench.play(lambda: is_open(bench))
+
+    async def fail(_self):
+        raise KeyError("qty")
+
+    monkeypatch.setattr(FakeDesk, "positions", fail)
+    bench.play()
+
+    assert bench.end.ended == "until"
+    assert not held(bench)
+    assert "comparing with the broker failed (KeyError: 'qty')" in bench.said
+
+
+def test_words_that_reach_nobody_end_no_run(bench):
+    """A terminal may be closed while something is held."""
+
+    def gone(_words):
+        raise BrokenPipeError
+
+    bench.start()
+    bench.play(lambda: is_open(bench))
+    bench.trader.news._say = gone
+
+    bench.do(lambda: bench.trader.command("flatten", by="test"))
+    bench.play()
+
     assert bench.end.is_flat
