@@ -27,6 +27,7 @@ STREAMS: Final = 2
 RUNS_FOLDER: Final = "runs"
 LATENCIES_FILE: Final = "latencies.csv"
 _KEYS: Final = ("ALPACA_API_KEY", "ALPACA_SECRET_KEY", "APCA_API_KEY_ID", "APCA_API_SECRET_KEY", "ORATS_TOKEN")
+_SIGNALLED: Final = 128
 _PATIENCE: Final = 3
 """The so-manieth signal ends `live` the hard way."""
 
@@ -155,16 +156,26 @@ def _trade(folder: Path, url: str, words: Sequence[str], *, quiet: bool) -> int:
             # Ctrl-C reaches it through us alone, once: the exchange must outlive it.
             start_new_session=True,
         )
-        stack.callback(_end, child)
+        stack.callback(_end, child, folder)
         stack.enter_context(_passing_signals(child))
-        return child.wait()
+        code = child.wait()
+    # As a shell says it of a process that a signal ended.
+    return code if code >= 0 else _SIGNALLED - code
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """Leave nothing running."""
+def _end(child: subprocess.Popen[bytes], folder: Path) -> None:
+    """Leave nothing running: neither `live` nor the guard of one that was killed, whose exchange is about to go."""
+    from scalpcli.runtime.process_identity import identity_of, kill
+    from scalpcli.runtime.run_lock import read_run_owner
+
     if child.poll() is None:
         child.kill()
         child.wait()
+    run = _run_below(folder / RUNS_FOLDER)
+    guard_pid = 0 if run is None else read_run_owner(run).guard_pid
+    guard = identity_of(guard_pid) if guard_pid else None
+    if guard is not None:
+        kill(guard)
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from scalpcli.cli import app
 from scalpcli.runtime.replay import read_latencies
+from scalpcli.runtime.run_lock import read_run_owner
 from tests.replay_samples import DEMO, TAPE
 
 SETTINGS = ("scalp.enabled=true", "live.guard_timeout_s=0", "live.late_entry_ms_max=600000")
@@ -99,6 +100,29 @@ def wait_for(found, what: str):
         assert time.monotonic() < end_s, what
         time.sleep(0.05)
     return answer
+
+
+def test_impatience_leaves_neither_live_nor_its_guard(tmp_path):
+    """The third interrupt kills `live` where it stands; its guard would look for an exchange that is gone."""
+    out = tmp_path / "new"
+    settings = ["-c", DEMO, "-p", "live.guard_timeout_s=60"]
+    words = ["rehearse", TAPE, *settings, "--speed", 10, "--out", out, "--json"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "scalpcli", *map(str, words)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    run = out / "runs/paper/TSLA/2026-11-20"
+    owner = wait_for(lambda: (found := read_run_owner(run)).guard_pid and found, "the guard began")
+
+    # Two that come at one time are one.
+    while process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.05)
+
+    assert process.returncode in (130, 137)
+    assert not is_alive(owner.pid)
+    wait_for(lambda: not is_alive(owner.guard_pid), "the guard ended")
 
 
 def facts_below(out: Path):
