@@ -29,14 +29,14 @@ REFUSES_WHEN: dict[str, Any] = {
     "underlying_quote_age": operator.gt,
     "option_silence": operator.gt, "option_quote_age": operator.gt, "spread": operator.gt, "theta": operator.gt,
     "price": operator.gt, "kill": operator.gt, "blackout": operator.gt, "duplicate": operator.gt,
-    "option_halt": operator.gt,
+    "option_halt": operator.gt, "message_rate": operator.ge, "rejects": operator.ge,
 }  # fmt: skip
 """Gate -> how the value stands to the limit when it refuses."""
 QUOTE_GATES = ("option_quote", "underlying_quote")
 """Their two numbers are bid and ask."""
 STANDING_GATES = {
     "session_window", "signal_interval", "cooldown", "halt", "gap", "daily_count", "open_position", "daily_loss",
-    "loss_streak", "kill", "blackout", "duplicate", "confidence",
+    "loss_streak", "kill", "blackout", "duplicate", "confidence", "message_rate", "rejects",
 }  # fmt: skip
 MAY_BE_UNKNOWN = {
     "underlying_silence", "underlying_price_age", "option_silence", "option_quote_age", "open_interest", "delta",
@@ -45,9 +45,9 @@ MAY_BE_UNKNOWN = {
 LEAVES_WHEN: dict[str, Any] = {
     "STOP_LOSS": operator.le, "TAKE_PROFIT": operator.ge, "TRAILING_STOP": operator.le, "TIME_EXIT": operator.ge,
     "MOMENTUM_REVERSED": operator.le, "STALLED": operator.le, "FLATTEN": operator.le, "EXPIRED": operator.ge,
-    "GAP": operator.eq, "OPERATOR": operator.eq,
+    "GAP": operator.eq, "OPERATOR": operator.eq, "PROTECTION": operator.eq, "PROTECTIVE_STOP": operator.le,
 }  # fmt: skip
-"""Exit -> how the value stands to the limit; a gap and an operator compare nothing."""
+"""Exit -> how the value stands to the limit; a gap, an operator and the day's loss compare nothing."""
 
 
 def check_schema(record: Record) -> None:
