@@ -1,7 +1,7 @@
 """How everything stands, as one object of plain values: for `live status`, the screen and the signals.
 
 Decides what is told and in which unit: dollars, percent and UTC nanoseconds. What is not known is null. Reading it
-changes nothing, and costs a fraction of a millisecond.
+changes nothing, and costs about a millisecond.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from scalpcli.core.exits import ScalpExitManager, pnl_pct, stop_bid_e4, target_bid_e4
 from scalpcli.core.gates import Gates
-from scalpcli.core.layout import LEVEL_SLOTS, NEVER_NS, SIDES
+from scalpcli.core.layout import LEVEL_SLOTS, NEVER_NS
 from scalpcli.core.position import Scalp
 from scalpcli.core.protections import OK
 from scalpcli.core.stops import DAILY_LOSS, OVERSOLD, RECONCILE, REJECTS
@@ -79,7 +81,7 @@ def _underlying(trader: Trader) -> dict[str, Any]:
     live = trader.live
     view, tracker, market = live.engine.view, live.market.tracker, live.market
     quote = view.underlying
-    velocity = zip(market.windows_s, market.state.windows, strict=True)
+    velocity = zip(market.windows_s, market.state.windows["velocity_pct"].tolist(), strict=True)
     return {
         "price": _usd(view.price_e4),
         "price_ns": _time(int(view.underlying_price_ns)),
@@ -88,7 +90,7 @@ def _underlying(trader: Trader) -> dict[str, Any]:
         "vwap": _usd(view.vwap_e4),
         "sigma": _usd(view.sigma_e4),
         "volume_ratio": _known(float(tracker["stock_ratio"])),
-        "velocity_pct": {str(seconds): _known(float(window.velocity_pct)) for seconds, window in velocity},
+        "velocity_pct": {str(seconds): _known(percent) for seconds, percent in velocity},
         "session_high": _usd(int(tracker["session_high"])) if tracker["has_range"] else None,
         "session_low": _usd(int(tracker["session_low"])) if tracker["has_range"] else None,
         "levels": _levels(trader),
@@ -98,12 +100,11 @@ def _underlying(trader: Trader) -> dict[str, Any]:
 def _levels(trader: Trader) -> list[dict[str, Any]]:
     levels = trader.live.market.state.levels
     found = []
-    for side in range(SIDES):
-        for slot in range(LEVEL_SLOTS):
-            level = levels[side * LEVEL_SLOTS + slot]
-            if level.active:
-                kind = "swing" if slot < SWING_LEVELS_MAX else _LEVEL_KINDS[slot - SWING_LEVELS_MAX]
-                found.append({"kind": kind, "side": _SIDE_NAMES[side], "price": _usd(float(level.value))})
+    # Whole columns at once: a record of NumPy's costs a microsecond for each of its names.
+    for number in np.flatnonzero(levels["active"]).tolist():
+        side, slot = divmod(number, LEVEL_SLOTS)
+        kind = "swing" if slot < SWING_LEVELS_MAX else _LEVEL_KINDS[slot - SWING_LEVELS_MAX]
+        found.append({"kind": kind, "side": _SIDE_NAMES[side], "price": _usd(float(levels["value"][number]))})
     return found
 
 
