@@ -45,7 +45,7 @@ from scalpcli.runtime.run_files import (
     set_aside,
     write_results,
 )
-from scalpcli.runtime.run_lock import RunLock
+from scalpcli.runtime.run_lock import OWNER_FILE, RunLock
 from scalpcli.runtime.tape import read_manifest
 
 ALIVE_S: Final = 10.0
@@ -63,7 +63,9 @@ async def run(job: LiveJob, hot: Kernel) -> Outcome:
     try:
         remove_control_leftover(lock.previous.control)
         if not job.is_resumed and (job.folder / FACTS_FILE).exists():
-            job.say(f"the earlier run of the day is kept as {set_aside(job.folder).name}")
+            kept = set_aside(job.folder)
+            (kept / OWNER_FILE).unlink(missing_ok=True)
+            job.say(f"the earlier run of the day is kept as {kept.name}")
             # The lock went with the folder.
             lock.release()
             lock = RunLock(job.folder)
