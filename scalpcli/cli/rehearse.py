@@ -156,8 +156,9 @@ def _trade(folder: Path, url: str, words: Sequence[str], *, quiet: bool) -> int:
             # Ctrl-C reaches it through us alone, once: the exchange must outlive it.
             start_new_session=True,
         )
-        stack.callback(_end, child, folder)
+        # Signals are passed on until nothing runs any more: one in between must not leave the guard.
         stack.enter_context(_passing_signals(child))
+        stack.callback(_end, child, folder)
         code = child.wait()
     # As a shell says it of a process that a signal ended.
     return code if code >= 0 else _SIGNALLED - code
