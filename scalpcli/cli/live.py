@@ -35,7 +35,6 @@ app.command("kill", epilog="Example: scalpcli live kill")(live_command.kill)
 app.command("arm", epilog="Example: scalpcli live arm")(live_command.arm)
 app.command("reconcile", epilog="Example: scalpcli live reconcile")(live_command.reconcile)
 app.command("guard", epilog=f"Example: {live_guard.EXAMPLE}")(live_guard.guard)
-app.command("guard", epilog=f"Example: {live_guard.EXAMPLE}")(live_guard.guard)
 app.command("watch", epilog=f"Example: {live_watch.WATCH_EXAMPLE}")(live_watch.watch)
 app.command("signals", epilog=f"Example: {live_watch.SIGNALS_EXAMPLE}")(live_watch.signals)
 
@@ -237,8 +236,9 @@ async def _sleep_until(reached: Reached, start_ns: int) -> None:
     import asyncio
 
     clock = reached.access.clock
-    while (left_s := (start_ns - clock.now_ns()) / 1e9 / clock.speed) > 0:  # noqa: ASYNC110 - a clock tells no one
+    while (left_s := (start_ns - clock.now_ns()) / 1e9 / clock.speed) > 0:
         await asyncio.sleep(min(left_s, 5.0))
+        clock.follow()
 
 
 def _times(no_entry_after: str, flatten_at: str, session: Session) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from scalpcli.cli.alpaca_access import Access, access
 from scalpcli.cli.live_mode import Asked, Mode, asked_of, check_flags, decide_mode, hosts_of, needs_account_ends
 from scalpcli.errors import DataError, UsageError
+from scalpcli.runtime.clock import SteadyClock
 
 if TYPE_CHECKING:
     from scalpcli.config import Loaded
@@ -163,5 +164,5 @@ def _agreed(found: Access, asked: Asked, type_ends: Callable[[], str] | None) ->
         params = dataclasses.replace(
             found.params, trading_url=hosts.trading_url, trading_stream_url=hosts.trading_stream_url
         )
-        found = dataclasses.replace(found, params=params)
+        found = dataclasses.replace(found, params=params, clock=SteadyClock())
     return Reached(mode, found, asked)

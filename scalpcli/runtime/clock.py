@@ -9,6 +9,10 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from typing import Final
+
+_SINCE_BOOT: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""A clock that nobody sets and that goes on while the machine sleeps, where the system has one."""
 
 
 def utc_now() -> dt.datetime:
@@ -35,6 +39,38 @@ class MarketClock:
     def now_ns(self) -> int:
         """Time at the market now, UTC nanoseconds. It follows the machine's clock, steps included."""
         return time.time_ns()
+
+    def step_ns(self) -> int:
+        """How far the machine's clock was set without this one following, nanoseconds."""
+        return 0
+
+    def follow(self) -> None:
+        """Follow the machine's clock once, as it stands now: for who has stamped nothing yet."""
+
+
+class SteadyClock(MarketClock):
+    """Time at the market for who trades: the machine's clock as it stood at the start, going on since.
+
+    A machine's clock may be set while something is held. Were that followed, nothing would fall due after it was set
+    back until it had come so far again, no stop and no re-pricing; and set forward past the close, what is held would
+    count as expired. So a step is told of and not followed; a machine that slept did let time pass.
+    """
+
+    def __init__(self) -> None:
+        self._booted_ns = 0
+        self.follow()
+
+    def now_ns(self) -> int:
+        """Time at the market now, UTC nanoseconds; it never goes back and never jumps."""
+        return self._booted_ns + time.clock_gettime_ns(_SINCE_BOOT)
+
+    def step_ns(self) -> int:
+        """How far the machine's clock was set since, nanoseconds."""
+        return time.time_ns() - self.now_ns()
+
+    def follow(self) -> None:
+        """Follow the machine's clock once, as it stands now: for who has stamped nothing yet."""
+        self._booted_ns = time.time_ns() - time.clock_gettime_ns(_SINCE_BOOT)
 
 
 class RehearsalClock(MarketClock):

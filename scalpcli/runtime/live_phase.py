@@ -13,13 +13,15 @@ from scalpcli.model.note import LIVE
 from scalpcli.runtime.clock import MarketClock
 from scalpcli.runtime.live_ports import RowMaker
 from scalpcli.runtime.live_reconcile import Reconciler
-from scalpcli.units import s_to_ns
+from scalpcli.units import NS_PER_MS, NS_PER_S, s_to_ns
 
 WAITING: Final = "waiting"
 CATCHING_UP: Final = "catching_up"
 TRADING: Final = "trading"
 STOPPING: Final = "stopping"
 ENDED: Final = "ended"
+_STEP_NS_MAX: Final = 250 * NS_PER_MS
+"""How far the machine's clock may be set before entries end."""
 
 
 class Permission:
@@ -61,6 +63,11 @@ class Permission:
             return "the run ends"
         if self.is_fenced:
             return "the guard acted for this run; `scalpcli live arm` lets entries begin again"
+        if abs(step_ns := self._clock.step_ns()) >= _STEP_NS_MAX:
+            return (
+                f"the machine's clock was set by {step_ns / NS_PER_S:+.1f} s: exits go on by time as it was; "
+                "the next start follows it"
+            )
         if reconciler.is_refused:
             return "the broker refuses our keys"
         if not self.has_updates:
