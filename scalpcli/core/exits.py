@@ -93,7 +93,9 @@ class ScalpExitManager:
         self.date = session.date
         self.close_ns = session.close_ns
         self.flatten_ns = session.close_ns - min_to_ns(params.exits.flatten_before_close_minutes)
-        last_rung_minutes = params.exits.last_rung_before_close_minutes
+        # Selling comes first: whoever flattens late has at least half of that time for it.
+        flatten_minutes = params.exits.flatten_before_close_minutes
+        last_rung_minutes = min(params.exits.last_rung_before_close_minutes, flatten_minutes / 2.0)
         self.last_rung_ns = session.close_ns - min_to_ns(last_rung_minutes) if last_rung_minutes > 0 else NEVER_NS
         self._confirm_ns = ms_to_ns(params.exits.stop_confirm_ms)
         self._hold_ns = min_to_ns(params.scalp.max_hold_minutes)

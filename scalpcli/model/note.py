@@ -30,7 +30,7 @@ GAP_CAUSE: Final = "gap_cause"
 
 BROKER: Final = "broker"
 """Body: one `model.order.Reply` of the real broker: `reply` (a `ReplyKind`), `order_id`, `ts_market_ns`, and where they
-say something `quantity`, `price_e4`, `bid_e4`, `ask_e4` and `reason`. Repetitions are left out before it becomes a row."""
+say something `quantity`, `price_e4`, `bid_e4`, `ask_e4`, `reason`. Repetitions are left out before it becomes a row."""
 RECONCILE: Final = "reconcile"
 """Body: `symbol`, `held` (contracts we believe we hold), `broker` (contracts the broker says), `action` (one of
 `RECONCILE_ACTIONS`), `price_e4` (what was paid or got for the difference, 0 = not known), `reason`."""

@@ -41,8 +41,8 @@ class ExitParams:
     )
     last_rung_before_close_minutes: float = setting(
         10.0,
-        "contracts of the day still held so many minutes before the close are not exercised, and somebody is called;"
-        " 0 = off: an option in the money by a cent becomes 100 shares over a weekend",
+        "contracts of the day still held so many minutes before the close (at most half of those of the flatten time)"
+        " are not exercised, and somebody is called; 0 = off: one in the money by a cent becomes 100 shares",
         ge=0.0,
         le=390.0,
         is_later=True,

@@ -8,7 +8,7 @@ import pytest
 
 from scalpcli.model.order import DoNotExercise
 from tests.scenario.restart import restarted
-from tests.scenario.world import AT_ONCE, BOUGHT_AT_ONCE, Contract, Script, market, perform
+from tests.scenario.world import TO_THE_CLOSE, Contract, Script, market, perform
 
 LIVE: dict[str, Any] = {"mode": "paper", "scalp": {"enabled": True}}
 HELD = [
@@ -174,16 +174,16 @@ def test_a_blind_feed_does_what_on_stall_says(on_stall: str, reasons: list[str])
 
 
 def test_what_is_still_held_near_the_close_is_not_exercised_and_somebody_is_called():
-    """The exit finds no bid; once, eight minutes before the close, whoever reads the alarm is told in time."""
+    """The exit finds no bid; once, half a minute before the close, whoever reads the alarm is told in time."""
     script = held().option("C400", "10:31:30", 0.0, 1.40)
 
-    played = restarted(script, "10:32:02", until="10:32:05", exits={"last_rung_before_close_minutes": 8.0}, **LIVE)
+    played = restarted(script, "10:39:32", until="10:39:35", exits={"last_rung_before_close_minutes": 0.5}, **LIVE)
 
     assert [line for line in played.told if line >= "10:31:30" and "0x" not in line] == [
         "10:31:30.000 stop begins at bid 0.00, -100.0%",
         "10:31:30.300 exit STOP_LOSS: -100 against -15, bid 0.00",
-        "10:32:00.000 do_not_exercise C400 x10",
-        "10:32:00.000 alarm C400: still held near the close on its last day: 10 against 0",
+        "10:39:30.000 do_not_exercise C400 x10",
+        "10:39:30.000 alarm C400: still held near the close on its last day: 10 against 0",
     ]
     assert played.sent.count(DoNotExercise("TSLA261120C00400000")) == 1
 
@@ -191,19 +191,31 @@ def test_what_is_still_held_near_the_close_is_not_exercised_and_somebody_is_call
 def test_a_contract_of_another_day_may_be_held_at_the_close():
     """Nobody exercises it tonight."""
     script = market(Contract("C400", 0.35, dte=3)).live("10:30:10").says("10:31:00.5", "fill", "0e1", 10, 1.41)
-    settings = LIVE | {"selection": {"max_dte": 3}, "exits": {"last_rung_before_close_minutes": 8.0}}
+    settings = LIVE | {"selection": {"max_dte": 3}, "exits": {"last_rung_before_close_minutes": 0.5}}
 
-    played = perform(script, until="10:32:05", **settings)
+    played = perform(script, until="10:39:35", **settings)
 
     assert (len(played.of("fill")), played.of("do_not_exercise")) == (1, [])
 
 
 def test_in_a_replay_the_last_rung_is_a_decision_without_effect():
-    """Exercise does not exist there: the journal says what would have been asked for."""
-    told = market().play(exits={"last_rung_before_close_minutes": 8.5}, until="10:31:40", **AT_ONCE)
+    """Exercise does not exist there: the journal says what would have been asked for, and the contracts expire."""
+    script = market().option("C400", "10:35:50", 0.0, 1.40)
 
-    assert told == [
-        *BOUGHT_AT_ONCE,
-        "10:31:30.000 do_not_exercise C400 x10",
-        "10:31:30.000 alarm C400: still held near the close on its last day: 10 against 0",
+    played = perform(script, until=TO_THE_CLOSE, exits={"last_rung_before_close_minutes": 0.5})
+
+    assert [line for line in played.told if line >= "10:39:30" and "0x" not in line][:2] == [
+        "10:39:30.000 do_not_exercise C400 x10",
+        "10:39:30.000 alarm C400: still held near the close on its last day: 10 against 0",
     ]
+    assert [each["reason"] for each in played.of("exit")] == ["STOP_LOSS", "EXPIRED"]
+
+
+def test_the_last_rung_leaves_at_least_half_of_the_flatten_time_for_selling():
+    """Ten minutes are wished for, a minute before the close is the flatten time: half a minute it is."""
+    script = market().option("C400", "10:35:50", 0.0, 1.40)
+
+    played = perform(script, until="10:39:35", exits={"last_rung_before_close_minutes": 10.0})
+
+    told = [line for line in played.told if "do_not_exercise" in line]
+    assert told == ["10:39:30.000 do_not_exercise C400 x10"]
