@@ -43,10 +43,14 @@ class FakeTrader:
         self.told = state
         self.commands: list[str] = []
         self.found: dict[str, Any] = {"differences": []}
+        self.asked_after = threading.Event()
+        """Whether somebody asked how it stands after a command."""
         self._gets_flat = gets_flat
 
     def state(self) -> dict[str, Any]:
         """As it stands."""
+        if self.commands:
+            self.asked_after.set()
         return self.told
 
     def command(self, command: str, *, by: str) -> None:
@@ -68,7 +72,7 @@ class FakeTrader:
 
 @contextlib.contextmanager
 def trading(folder: Path, trader: FakeTrader):
-    """A process that holds the run and answers for it."""
+    """A process that holds the run and answers for it; gives what ends it early."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -81,11 +85,15 @@ def trading(folder: Path, trader: FakeTrader):
     server = ControlServer(trader)
     on_loop(server.open())
     lock.tell(dataclasses.replace(this_process(), control=server.path))
-    try:
-        yield server
-    finally:
+
+    def end() -> None:
         on_loop(server.close())
         lock.release(is_ended=True)
+
+    try:
+        yield end
+    finally:
+        end()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()

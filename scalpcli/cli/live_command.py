@@ -259,7 +259,9 @@ def _watch_flat(found: FoundRun, wait_s: float) -> None:
 
 
 async def _wait_flat(found: FoundRun, wait_s: float) -> None:
+    from scalpcli.cli.live_files import state_of_files
     from scalpcli.runtime.control import ControlClient
+    from scalpcli.runtime.run_lock import is_run_held
 
     loop = asyncio.get_running_loop()
     began_s = loop.time()
@@ -271,14 +273,18 @@ async def _wait_flat(found: FoundRun, wait_s: float) -> None:
                 client = client or await ControlClient.open(found.control)
                 state = (await client.ask("status"))["state"]
             except UpstreamUnavailable:
-                # It is busy, or it has ended: then its files tell.
                 client = None
-            else:
-                held = [f"{each['quantity']} {each['symbol']}" for each in state.get("positions") or ()]
-                left = held + [f"order {each['order_id']}" for each in state.get("orders") or ()]
-                if not left:
-                    _say(found, f"flat after {loop.time() - began_s:.1f} s")
-                    return
+                if is_run_held(found.folder):
+                    # It is busy.
+                    await asyncio.sleep(_LOOK_S)
+                    continue
+                # It has ended: then its files tell.
+                state = state_of_files(found)
+            held = [f"{each['quantity']} {each['symbol']}" for each in state.get("positions") or ()]
+            left = held + [f"order {each['order_id']}" for each in state.get("orders") or ()]
+            if not left:
+                _say(found, f"flat after {loop.time() - began_s:.1f} s")
+                return
             await asyncio.sleep(_LOOK_S)
     finally:
         if client is not None:

@@ -56,7 +56,8 @@ class RunLock:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._lock = FileLock(folder / LOCK_FILE, mode=0o600)
+        # The process has it, whichever thread took it.
+        self._lock = FileLock(folder / LOCK_FILE, mode=0o600, thread_local=False)
         self.previous = RunOwner()
         """Who traded before and did not end in order."""
 

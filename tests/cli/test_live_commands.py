@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
 from typer.testing import CliRunner
@@ -90,6 +91,20 @@ def test_flatten_that_does_not_get_flat_leaves_with_8(tmp_path):
     assert done.exit_code == 8
     assert "not flat after 0.2 s: 3 TSLA251125C00420000" in done.stderr
     assert "live status --run" in done.stderr
+
+
+def test_a_process_that_ends_when_it_is_flat_is_flat(tmp_path):
+    """Its files tell then; nobody waits for an answer that cannot come."""
+    folder = make_run(tmp_path)
+    write_journal(folder, ENTRY, FILL, {**FILL, "n": 3, "leg": "exit", "held": 0})
+    trader = FakeTrader(live_state(), gets_flat=False)
+    with trading(folder, trader) as end:
+        leaving = threading.Thread(target=lambda: (trader.asked_after.wait(20), end()))
+        leaving.start()
+        done = call("flatten", "--wait", "20", out=tmp_path)
+        leaving.join()
+
+    assert (done.exit_code, "PAPER flat after" in done.stderr) == (0, True), done.stderr
 
 
 def test_kill_writes_the_file_and_commands(tmp_path):
