@@ -38,6 +38,7 @@ def check_end(world: World) -> None:
     _check_end_of_run(world)
     _check_journal(world)
     _check_fills(world, lines)
+    _check_result(world, lines[-1])
     _check_flat(world)
     if not world.watch.broken and world.seed % REPLAYED == 0:
         _check_replay(world, lines[-1]["ts_ns"])
@@ -87,6 +88,16 @@ def _check_fills(world: World, lines: list[dict[str, Any]]) -> None:
         if booked[name] != told[name]:
             found = f"{name}: the exchange booked {booked[name]}, the journal tells {told[name]} (contracts, sum e4)"
             world.watch.fail("every fill is accounted once", found)
+
+
+def _check_result(world: World, ends: dict[str, Any]) -> None:
+    """The result that the run states is what the account's cash changed by."""
+    end, account = world.engine.end, world.floor.account
+    if world.watch.broken or account.left or end is None or not end.is_flat:
+        return
+    changed_e4 = account.cash_e4 - account.starting_e4
+    if ends["kind"] != "session_end" or ends["gross_e4"] != changed_e4:
+        world.watch.fail("cash adds up", f"the account changed by {changed_e4} e4, the run says {ends}")
 
 
 def _name(order_id: str, symbol: str) -> str:

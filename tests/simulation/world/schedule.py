@@ -79,6 +79,7 @@ class World:
         """The journal as each process left it."""
         self.loop.executor_s = lambda: self.chance.draw.choice((0.0, 0.001, 0.02))
         self.sight = Sight(lambda: self.engine.process if self.engines else None, lambda: self._is_over, self.chance)
+        self.watch.others_alive = self._others_alive
         self._crashes = list(self.chance.crashes)
         self._blind_until_s = self._heard_s = 0.0
 
@@ -204,6 +205,14 @@ class World:
     def _hear_guard(self, words: str) -> None:
         self.guard_words.append(words)
         self.watch.note(f"guard says: {words}")
+
+    def _others_alive(self, process: Process) -> str:
+        """Who holds the run besides a process that sends an order of it."""
+        if process.name.startswith("guard"):
+            return self.engine.process.name if self.engine.process.is_alive else ""
+        if self.sight.is_locked:
+            return "the guard"
+        return self.engine.process.name if process is not self.engine.process else ""
 
     # --- what is planned -------------------------------------------------------------------------------
 

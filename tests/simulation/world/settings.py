@@ -58,7 +58,7 @@ def settings_of(seed: int) -> Params:
             "entry_reprices_max": draw.choice((0, 2)),
             "exit_reprices_max": draw.choice((3, 8)),
             "rejects_in_a_row_max": draw.choice((0, 3, 20)),
-            "entry_style": draw.choice(("marketable", "marketable", "worked")),
+            "entry_style": draw.choice(("marketable",) * 5 + ("worked",)),
         },
         "live": {"guard_timeout_s": draw.choice((2.0, 4.0)), "on_stall": draw.choice(("flatten", "hold"))},
     }  # fmt: skip

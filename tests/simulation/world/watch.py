@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,6 +56,8 @@ class Watch:
     is_telling: bool = False
     is_over: bool = False
     """Whether nobody looks any more: the dead clean up."""
+    others_alive: Callable[[Process], str] = lambda _process: ""
+    """Who else may send orders of the run while a process does; nobody should."""
     entries: int = 0
     is_armed: bool = False
     """Whether an operator armed the run after the guard had acted."""
@@ -85,6 +88,9 @@ class Watch:
         if parts is None:
             self.fail("ids are ours", f"{order_id} was sent")
             return
+        others = self.others_alive(process)
+        if others:
+            self.fail("engine and guard never both sell", f"{process.name} sends {order_id} while {others} runs")
         before = self._bodies.setdefault(order_id, body)
         if before != body:
             self.fail("no duplicate order", f"{order_id} was sent as {before} and as {body}")
