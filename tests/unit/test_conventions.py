@@ -182,6 +182,7 @@ ALLOWED = {
     "alpaca": ("adapters/",),
     "apprise": ("adapters/",),
     "httpx": ("adapters/",),
+    "h11": ("adapters/lean_http.py",),
     "requests": ("adapters/alpaca_session.py",),
     "msgspec": ("adapters/",),
     "msgpack": ("exchange/",),
