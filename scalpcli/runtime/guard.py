@@ -134,16 +134,20 @@ class Guard:
             self._held = self._book.held
             if self._broker_silent_since_s is None:
                 self._broker_silent_since_s = self._clock.seconds()
-            if self._clock.seconds() - self._told_s >= _TOLD_S:
-                self._told_s = self._clock.seconds()
-                self._say(
-                    f"the engine does not answer, nor does the broker: {silent.reason}; "
-                    f"held by the journal: {_words(self._held)}; asking on"
-                )
+            self._say_seldom(
+                f"the engine does not answer, nor does the broker: {silent.reason}; "
+                f"held by the journal: {_words(self._held)}; asking on"
+            )
             return None
         self._held = stake.held
         self._broker_silent_since_s = None
         return stake
+
+    def _say_seldom(self, words: str) -> None:
+        """Say what may last, now and then."""
+        if self._clock.seconds() - self._told_s >= _TOLD_S:
+            self._told_s = self._clock.seconds()
+            self._say(words)
 
     def _withdraw(self, reason: str) -> None:
         """Leave an unfinished fence to an engine that is there again: it knows what to do with it."""
@@ -204,8 +208,11 @@ class Guard:
                 try:
                     self._engine.kill(process)
                 except PermissionError:
-                    self._say(f"process {process.pid} is another user's and cannot be ended: nothing is sold")
+                    self._say_seldom(f"process {process.pid} is another user's and cannot be ended: nothing is sold")
                     return False
+                if self._clock.seconds() >= until_s:
+                    # The system ends it when its disk answers; until then it may still wake.
+                    self._say_seldom(f"process {process.pid} was killed and is still there: nothing is sold yet")
             elif self._engine.lock():
                 return True
             elif self._clock.seconds() >= until_s:

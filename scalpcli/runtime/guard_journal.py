@@ -60,7 +60,6 @@ class JournalBook:
     damaged: int = 0
     _held: dict[int, tuple[str, int]] = field(default_factory=dict)
     _offset: int = 0
-    _rest: bytes = b""
 
     @property
     def prefix(self) -> str:
@@ -96,10 +95,12 @@ class JournalBook:
         try:
             with (self.folder / JOURNAL_FILE).open("rb") as file:
                 file.seek(self._offset)
+                # What is after the last line's end is read again: an engine that is started anew cuts a torn line off.
+                rest = b""
                 while data := file.read(_READ_BYTES):
-                    self._offset += len(data)
-                    *lines, self._rest = (self._rest + data).split(b"\n")
+                    *lines, rest = (rest + data).split(b"\n")
                     for line in lines:
+                        self._offset += len(line) + 1
                         self._take_line(line)
         except FileNotFoundError:
             return

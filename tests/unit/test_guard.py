@@ -11,6 +11,7 @@ import pytest
 
 from scalpcli.errors import DataError
 from scalpcli.runtime.guard_fence import Fence, Phase, read_fence, write_fence
+from scalpcli.runtime.guard_journal import JournalBook
 from tests.guard_world import CALL, CLOSE_NS, ENGINE, OPEN_NS, PREFIX, RULES, Died, World
 
 SELL = f"{PREFIX}-0000-g1"
@@ -406,6 +407,51 @@ def test_a_guard_that_dies_in_the_middle_is_gone_on_from(tmp_path, rests):
     print(f"{deaths} deaths of the guard, at each call in turn")
     assert deaths > 15
     assert world.calls < dies_at
+
+
+def test_a_torn_line_that_is_cut_off_loses_no_later_one(tmp_path):
+    """An engine dies amid a line; the next one cuts it off and writes on. Nothing torn was ever sent."""
+    world = World(tmp_path / "run")
+    world.begin()
+    path = world.folder / "decisions.jsonl"
+    whole = path.read_bytes()
+    book = JournalBook(world.folder)
+    path.write_bytes(whole + b'{"kind":"order","order_id":"scalp')
+    book.read()
+
+    path.write_bytes(whole)
+    world.engine_bought(2)
+    book.read()
+
+    assert (book.held, book.damaged) == ({CALL: 2}, 0)
+
+
+def test_what_the_journal_adopted_is_believed(tmp_path):
+    """The broker's word about a contract is one position, whoever's orders it came from."""
+    world = World(tmp_path / "run")
+    world.begin()
+    world.engine_bought(2)
+    told = {"kind": "reconcile", "symbol": CALL, "held": 2, "action": "adopt", "applied": True}
+    world.journal(told | {"broker": 5}, told | {"broker": 9, "applied": False})
+    book = JournalBook(world.folder)
+    book.read()
+    adopted = book.held
+
+    world.journal({"kind": "trade", "signal": 0})
+    book.read()
+
+    assert (adopted, book.held) == ({CALL: 5}, {})
+
+
+def test_a_process_that_cannot_be_ended_keeps_the_guard_from_selling(world):
+    """Another user's, or one that hangs in the system: it may still sell."""
+    world.at(100, world.become("stopped"))
+    world.kill = lambda _: None
+
+    watch_until(world, 300)
+
+    assert world.submitted == []
+    assert sum("still there" in words for words in world.said) < 10
 
 
 def test_an_unreadable_fence_stops_the_guard(world):
