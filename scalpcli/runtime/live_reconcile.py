@@ -34,6 +34,8 @@ NOTHING_TO_COMPARE: Final[dict[str, Any]] = {
 """What a comparison finds where nothing is sent."""
 _MISSED_MAX: Final = 2
 """Look-ups in a row that must not know an order before it counts as never arrived."""
+_ADOPTIONS_MAX: Final = 3
+"""Times the same difference is adopted; one that stays all the same is for a person."""
 _BUYS_OPTIONS: Final = 2
 """Options level from which on options may be bought."""
 
@@ -96,6 +98,7 @@ class Reconciler:
         """Symbol -> moves and difference of the last look."""
         self._stopped: dict[str, tuple[int, int]] = {}
         self._strangers: set[str] = set()
+        self._acts = Counter[tuple[str, int, int]]()
         self._expired: set[str] = set()
         """Contracts that are gone because they expired."""
         self.adopted: dict[str, int] = {}
@@ -314,7 +317,8 @@ class Reconciler:
             missing = 0
             if not parts:
                 return
-        if 0 <= broker < held:
+        self._acts[symbol, held, broker] += 1
+        if 0 <= broker < held and self._acts[symbol, held, broker] <= _ADOPTIONS_MAX:
             self._adopt(symbol, held, [*parts, *([(missing, 0)] if missing else [])])
         elif held == 0 and broker > 0 and self._params.foreign == "ignore":
             self.foreign[symbol] = broker
@@ -322,7 +326,7 @@ class Reconciler:
             return
         else:
             self._stopped[symbol] = (held, broker)
-            self._write(symbol, held, broker, "stop", 0, "the broker holds what we did not buy")
+            self._write(symbol, held, broker, "stop", 0, "the broker holds something else, and nothing explains it")
         self._alarm(f"{symbol}: we believed to hold {held}, the broker says {broker}")
 
     def _adopt(self, symbol: str, held: int, parts: list[tuple[int, int]]) -> None:
