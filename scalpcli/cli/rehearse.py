@@ -36,9 +36,7 @@ def rehearse(
     tape: Annotated[Path, typer.Argument(metavar="TAPE", help="Folder of the tape to play")],
     config: ConfigFiles = None,
     param: Overrides = None,
-    speed: Annotated[
-        str, typer.Option(metavar="NUMBER|max", help="Market seconds in a second; max = as fast as live takes it")
-    ] = "60",
+    speed: Annotated[float, typer.Option(min=0.1, max=1000.0, help="Market seconds in a second")] = 60.0,
     start: Annotated[
         str, typer.Option(metavar="HH:MM", help="First minute to serve, New York; what is before is history only")
     ] = "",
@@ -77,7 +75,7 @@ def rehearse(
     Leaves with the exit code of `live` where that is not 0, else with 5 when a decision does not come out again.
     """
     del verbose
-    from scalpcli.cli.exchange import served, speed_of
+    from scalpcli.cli.exchange import served
     from scalpcli.cli.output import say
     from scalpcli.config import load
     from scalpcli.exchange.local_thread import exchange_thread
@@ -85,19 +83,22 @@ def rehearse(
     from scalpcli.runtime.tape import find_tape
 
     # What cannot be meant is told before anything is started.
+    if "-" in (config or ()):
+        raise UsageError("settings are read twice, standard input once", place="`-c -`", hint="name a file")
     loaded = load(config, param)
     tape = find_tape(tape)
-    settings = served(tape, start, until, STREAMS, faults, fault or [], seed) | {"speed": speed_of(speed)}
+    settings = served(tape, start, until, STREAMS, faults, fault or [], seed) | {"speed": speed}
     if not shadow and not loaded.params.scalp.enabled:
         say("scalp.enabled is false: nothing will be ordered; `-p scalp.enabled=true` trades", quiet=quiet)
     # Compiled before the market's time runs.
     load_kernel(lambda text: say(text, quiet=quiet))
     folder = _folder(out, tape)
-    words = ["--shadow"] if shadow else []
+    # A recorder that runs beside plays another exchange.
+    words = ["--no-tap", *(["--shadow"] if shadow else [])]
     words += [word for file in config or () for word in ("-c", file)]
     words += [word for each in param or () for word in ("-p", each)]
     with exchange_thread(tape, keep_log=False, **settings) as thread:
-        say(f"a local exchange plays {tape} at {thread.exchange.rest_url}, speed {speed}", quiet=quiet)
+        say(f"a local exchange plays {tape} at {thread.exchange.rest_url}, speed {speed:g}", quiet=quiet)
         words += _until(until, thread.exchange.market)
         code = _trade(folder, thread.exchange.rest_url, words, quiet=quiet)
     run = _run_below(folder / RUNS_FOLDER)

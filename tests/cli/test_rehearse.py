@@ -73,7 +73,10 @@ def test_a_rehearsal_takes_a_new_folder(tmp_path):
     assert "holds something" in result.stderr
 
 
-@pytest.mark.parametrize("words", [["--speed", "never"], ["--until", "25:00"], ["--fault", "rain=rest"]])
+@pytest.mark.parametrize(
+    "words",
+    [["--speed", "max"], ["--speed", "0"], ["--until", "25:00"], ["--fault", "rain=rest"], ["-c", "-"]],
+)
 def test_what_cannot_be_meant_starts_nothing(tmp_path, words):
     """Nothing is left behind either."""
     out = tmp_path / "new"
