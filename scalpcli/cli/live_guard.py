@@ -75,7 +75,7 @@ def guard(
 
 
 async def _watch(folder: Path, account_ends: str) -> GuardEnd | None:
-    """Stand by until no other guard is there, then watch; nothing where the run ended meanwhile.
+    """Stand by until no other guard is there, then watch; nothing where the run ended or has yet another guard.
 
     Raises:
         ScalpcliError: the run is no run, or what its mode needs is not there.
@@ -87,7 +87,7 @@ async def _watch(folder: Path, account_ends: str) -> GuardEnd | None:
         raise DataError("the folder is no run of `live`", place=f"`{folder}`", hint=f"name one, like {EXAMPLE}")
     process = RunProcess(folder)
     while (lock := only_one(folder / LOCK_FILE)) is None:
-        if process.has_ended() or not process.is_here():
+        if process.has_ended() or not process.is_here() or process.has_other_guard():
             return None
         await asyncio.sleep(_STAND_BY_S)
     try:
@@ -273,6 +273,13 @@ class RunProcess:
         except ScalpcliError:
             is_over = False
         return is_over or (not self._owner().pid and not is_run_held(self._folder))
+
+    def has_other_guard(self) -> bool:
+        """Whether the engine started a guard that runs and is not this process: two stand by for one no longer."""
+        from scalpcli.runtime.process_identity import identity_of
+
+        pid = self._owner().guard_pid
+        return pid not in (0, os.getpid()) and identity_of(pid) is not None
 
     def is_here(self) -> bool:
         """Whether the run still lies where it lay."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import subprocess
 import sys
 import time
@@ -129,6 +130,26 @@ def test_a_second_guard_stands_by(tmp_path):
         second.wait()
         second.stderr.close()
         first.release()
+
+
+def test_a_third_guard_leaves(tmp_path):
+    """The engine says who its guard is: that one stands by, and an earlier engine's leaves, so that none pile up."""
+    folder = make_run(tmp_path)
+    lock = RunLock(folder)
+    lock.acquire()
+    first = only_one(folder / LOCK_FILE)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as newest:
+        lock.tell(dataclasses.replace(this_process(), guard_pid=newest.pid))
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", "scalpcli", "live", "guard", str(folder)], timeout=DEADLINE_S, check=False
+            )
+        finally:
+            newest.kill()
+            first.release()
+            lock.release(is_ended=True)
+
+    assert done.returncode == 0
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
