@@ -37,6 +37,7 @@ from scalpcli.model.broker import BrokerAccount
 from scalpcli.runtime.against_facts import FACTS_FILE
 from scalpcli.runtime.control import ControlServer, remove_control_leftover
 from scalpcli.runtime.live_ports import LiveEnd
+from scalpcli.runtime.process_identity import is_running
 from scalpcli.runtime.recorder import FAILED, INTERRUPTED, TERMINATED
 from scalpcli.runtime.recording import seal
 from scalpcli.runtime.run_files import (
@@ -45,11 +46,12 @@ from scalpcli.runtime.run_files import (
     set_aside,
     write_results,
 )
-from scalpcli.runtime.run_lock import OWNER_FILE, RunLock
+from scalpcli.runtime.run_lock import OWNER_FILE, RunLock, is_run_held, read_run_owner
 from scalpcli.runtime.tape import read_manifest
 
 ALIVE_S: Final = 10.0
 """Seconds without a finished write after which the heartbeat stops."""
+_GUARD_LOOK_S: Final = 0.2
 
 
 async def run(job: LiveJob, hot: Kernel) -> Outcome:
@@ -58,6 +60,7 @@ async def run(job: LiveJob, hot: Kernel) -> Outcome:
     Raises:
         ScalpcliError: what must be known before trading is not to be had; nothing was sent then.
     """
+    await _wait_for_guard(job)
     lock = RunLock(job.folder)
     lock.acquire()
     try:
@@ -84,6 +87,21 @@ async def run(job: LiveJob, hot: Kernel) -> Outcome:
         lock.release(is_ended=not (job.folder / FACTS_FILE).exists())
         raise
     return outcome
+
+
+async def _wait_for_guard(job: LiveJob) -> None:
+    """Let a guard come to its end that takes a dead engine's position out: it holds the run meanwhile.
+
+    A system that starts the engine again at once must not find the run taken, and leave it be.
+    """
+    is_told = False
+    while (process := read_run_owner(job.folder).process) is not None and not is_running(process):
+        if not is_run_held(job.folder):
+            return
+        if not is_told:
+            job.say("waits for the guard, which takes out what an earlier process left")
+        is_told = True
+        await asyncio.sleep(_GUARD_LOOK_S)
 
 
 async def _run_locked(

@@ -10,7 +10,7 @@ import polars as pl
 
 from tests.simulation.live_process import EAGER, against, cash_of, check_orders, command, exchange, live, made_tape
 
-SPEED = 14
+SPEED = 12
 TRADES_MIN = 10
 FAULTS = (
     # The first order is taken and answered with 504; look-ups are refused and updates lost until it counts as unknown.
@@ -21,6 +21,7 @@ FAULTS = (
     "reject=rest,on=buy,nth=4,code=403",
     "slice=rest,on=sell,nth=2,contracts=2,count=2",
     "drop=option,at=09:34,duration_s=0.5",
+    "drop=stock,at=09:37,duration_s=0.5",
 )
 SETTINGS = (*EAGER, "live.look_up_s=0.6")
 TIMES = ("--until", "09:42", "--flatten-at", "09:41:30", "--no-entry-after", "09:41")
@@ -119,4 +120,5 @@ def test_a_rehearsed_session_holds_together(tmp_path):
     print(f"{seen}; {dict(orders)}; {gained:.2f} USD before fees by broker, journal, trades and report")
     assert seen["trades"] >= TRADES_MIN
     assert seen.pop("processes") == 2
+    assert seen["gaps"] > 2, "two of them are the restart's own"
     assert min(seen.values()) >= 1, seen
