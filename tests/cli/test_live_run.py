@@ -30,7 +30,7 @@ from scalpcli.exchange.local_thread import exchange_thread
 from scalpcli.exchange.serving import ServingRules
 from scalpcli.model.params import AlpacaParams, Params
 from scalpcli.model.session import at_ns, session_of
-from scalpcli.runtime.clock import MarketClock
+from scalpcli.runtime.clock import SteadyClock
 from scalpcli.runtime.compiler import cache_folder
 from scalpcli.runtime.live_ports import LiveEnd
 from scalpcli.runtime.run_files import set_aside
@@ -192,7 +192,7 @@ def test_live_keys_do_not_trade_on_paper(monkeypatch):
 @pytest.mark.parametrize("clock", ["08:00", "16:01"])
 def test_outside_the_session_it_leaves_with_75(keys, monkeypatch, clock):
     """For a timer: try later."""
-    monkeypatch.setattr(MarketClock, "now_ns", lambda _self: at_ns(DAY, clock))
+    monkeypatch.setattr(SteadyClock, "now_ns", lambda _self: at_ns(DAY, clock))
 
     done = call("run")
 
@@ -202,7 +202,7 @@ def test_outside_the_session_it_leaves_with_75(keys, monkeypatch, clock):
 
 def test_live_without_a_word_runs_it(keys, monkeypatch):
     """`scalpcli live` is `scalpcli live run`."""
-    monkeypatch.setattr(MarketClock, "now_ns", lambda _self: at_ns(DAY, "08:00"))
+    monkeypatch.setattr(SteadyClock, "now_ns", lambda _self: at_ns(DAY, "08:00"))
 
     assert (call().exit_code, call("--shadow").exit_code) == (75, 75)
     assert keys
@@ -210,7 +210,7 @@ def test_live_without_a_word_runs_it(keys, monkeypatch):
 
 def test_times_and_a_pipe_do_not_go_together(keys, monkeypatch):
     """The settings are read again once the session is known; a pipe would be empty then, and all of them defaults."""
-    monkeypatch.setattr(MarketClock, "now_ns", lambda _self: at_ns(DAY, "10:00"))
+    monkeypatch.setattr(SteadyClock, "now_ns", lambda _self: at_ns(DAY, "10:00"))
 
     done = CliRunner().invoke(app, ["live", "run", "-c", "-", "--flatten-at", "15:10"], input="", prog_name="scalpcli")
 
@@ -220,7 +220,7 @@ def test_times_and_a_pipe_do_not_go_together(keys, monkeypatch):
 
 def test_times_of_the_flags_are_held_against_the_settings(keys, monkeypatch):
     """The last entry cannot come after everything is sold."""
-    monkeypatch.setattr(MarketClock, "now_ns", lambda _self: at_ns(DAY, "10:00"))
+    monkeypatch.setattr(SteadyClock, "now_ns", lambda _self: at_ns(DAY, "10:00"))
 
     done = call("run", "--no-entry-after", "15:30", "--flatten-at", "close-50m")
 
