@@ -92,7 +92,11 @@ class FakeLog:
     def flush(self) -> None:
         self.flushed = len(self.taken)
 
+    def hand_over(self) -> None:
+        self.flush()
+
     def sync(self) -> None:
+        self.flush()
         self.synced = self.flushed
 
     def close(self, summary: Any = None) -> None:

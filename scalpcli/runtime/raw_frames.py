@@ -82,6 +82,7 @@ class RawLog:
         self._log = log
         self._raw = raw
         self.append = log.append
+        self.hand_over = log.hand_over
         self.sync = log.sync
 
     def flush(self) -> None:

@@ -70,6 +70,9 @@ class Log(Protocol):
     def flush(self) -> object:
         """Return when every row taken in is with the operating system; waits for the disk as `fsync` says."""
 
+    def hand_over(self) -> object:
+        """As `flush`, and never wait for the disk."""
+
     def sync(self) -> object:
         """Return when every row taken in is on the disk."""
 
@@ -199,7 +202,7 @@ class Recorder:
             return False
         blocks, self._waiting = self._waiting, []
         try:
-            self._put(blocks, durable=False)
+            self._put(blocks, self._log.hand_over)
         except ScalpcliError as error:
             self._fail(error)
             raise
@@ -282,20 +285,19 @@ class Recorder:
             started_s = loop.time()
             # Without new rows too: the log may still have to wait for the disk. Shielded: whoever waited may
             # give up, the rows that were taken are written all the same.
-            await asyncio.shield(loop.run_in_executor(self._worker, self._put, blocks, durable))
+            last = self._log.sync if durable else self._log.flush
+            await asyncio.shield(loop.run_in_executor(self._worker, self._put, blocks, last))
             self._written_s = loop.time()
             if blocks:
                 self.write_ms = (self._written_s - started_s) * 1e3
                 self.write_ms_max = max(self.write_ms_max, self.write_ms)
 
-    def _put(self, blocks: list[Block], durable: bool) -> None:
-        """In the writing thread."""
+    def _put(self, blocks: list[Block], last: Callable[[], object]) -> None:
+        """Have blocks written; `last` says how safely."""
         try:
             if blocks:
                 self._log.append(merged(blocks))
-            self._log.flush()
-            if durable:
-                self._log.sync()
+            last()
         except OSError as error:
             raise _disk_refused(self._limits.folder, error) from None
 

@@ -14,6 +14,8 @@ from scalpcli.errors import DataError
 from scalpcli.model.instrument import Instrument
 from scalpcli.model.params import RecordParams
 from scalpcli.runtime.recorder import TERMINATED, Limits, Recorder, merged
+from scalpcli.runtime.segment_log import SegmentWriter
+from scalpcli.runtime.segment_read import SegmentReader
 from tests.recorder_fakes import FakeClock, FakeLog, FakeSource, block
 from tests.tape_samples import CLOSE
 
@@ -119,3 +121,18 @@ def test_blocks_that_follow_each_other_become_one():
     assert one.conditions == ("@", "I")
     assert one.exchanges == ("Q",)
     assert one.instruments == first.instruments
+
+
+def test_an_order_waits_for_no_disk_but_its_own_line(tmp_path, monkeypatch):
+    """Rows are handed to the operating system, whatever `fsync` says: the journal's line is what is synced."""
+    header = {"symbol": "TSLA", "session": "2026-11-20", "feeds": {}}
+    writer = SegmentWriter(tmp_path / "rows", RecordParams(fsync="always"), header)
+    writer.append(block(3))
+    synced: list[int] = []
+    monkeypatch.setattr("scalpcli.runtime.segment_file.os.fdatasync", synced.append)
+
+    rows = writer.hand_over()
+
+    assert (rows, synced) == (3, [])
+    writer.abandon()
+    assert SegmentReader(tmp_path / "rows").rows_read == 3
