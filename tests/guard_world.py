@@ -19,7 +19,7 @@ from scalpcli.runtime.process_identity import ProcessIdentity
 
 CALL = "TSLA261120C00400000"
 PREFIX = "scalp-20261120-n1"
-OPEN_NS = 1_763_649_000_000_000_000
+OPEN_NS = 1_795_185_000_000_000_000
 CLOSE_NS = OPEN_NS + 390 * 60 * 1_000_000_000
 RULES = GuardRules(timeout_s=10.0)
 ENGINE = ProcessIdentity(4711, "77")
@@ -67,6 +67,7 @@ class World:
     fills_on_cancel: dict[str, int] = field(default_factory=dict)
     """Order id -> contracts that fill while it is being cancelled."""
     position_lag_s: float = 0.0
+    refuses_promises: bool = False
     not_exercised: list[str] = field(default_factory=list)
     lowest: int = 0
     said: list[str] = field(default_factory=list)
@@ -300,7 +301,7 @@ class World:
     async def do_not_exercise(self, symbol: str) -> Answer:
         self._ask()
         self.not_exercised.append(symbol)
-        return Answer(Outcome.ACCEPTED)
+        return Answer(Outcome.REJECTED, reason="not now") if self.refuses_promises else Answer(Outcome.ACCEPTED)
 
 
 def _order(order_id: str, symbol: str, side: str, quantity: int, limit_e4: int) -> BrokerOrder:

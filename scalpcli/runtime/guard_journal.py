@@ -52,12 +52,14 @@ class JournalBook:
     Attributes:
         orders: All orders sent, by id, in the order of the journal.
         damaged: Whole lines that are no decisions.
+        last_ns: When the last one was decided, engine time; 0 = none was.
     """
 
     folder: Path
     close_ns: int = 0
     orders: dict[str, JournalOrder] = field(default_factory=dict)
     damaged: int = 0
+    last_ns: int = 0
     _held: dict[int, tuple[str, int]] = field(default_factory=dict)
     _offset: int = 0
 
@@ -108,7 +110,7 @@ class JournalBook:
     def _take_line(self, line: bytes) -> None:
         try:
             decision = json.loads(line)
-            kind = decision["kind"]
+            kind, self.last_ns = decision["kind"], int(decision["ts_ns"])
         except (ValueError, KeyError, TypeError):
             self.damaged += 1
             return

@@ -19,6 +19,7 @@ from scalpcli.core.risk import ApprovedOrder, approve
 from scalpcli.model.broker import Answer, BrokerOrder, BrokerSilent, Outcome
 from scalpcli.model.instrument import Instrument, TickRule, parse_occ, round_to_tick, tick_e4
 from scalpcli.model.order import Leg, OrderKind
+from scalpcli.model.session import ns_to_new_york_date
 from scalpcli.runtime.desk import Desk
 from scalpcli.runtime.guard_fence import FenceKeeper, Phase, Sale
 from scalpcli.runtime.guard_journal import JournalBook
@@ -31,7 +32,7 @@ _REREADS_MAX: Final = 5
 _POLL_S_MAX: Final = 2.0
 _GROWING_LOOKS: Final = 20
 _REFUSED_S_MAX: Final = 30.0
-"""Longest wait after a sale that the broker refused."""
+"""Longest wait after something that the broker refused."""
 _UNKNOWN_LOOKS: Final = 3
 """Look-ups that find no order before the same one, same id, is sent again."""
 
@@ -93,6 +94,8 @@ class Evacuation:
         self._say = say
         self._expected: dict[str, int] = {}
         """Contracts that must be left after our own sale, until the broker's position says so too."""
+        self._ask_again_s: dict[str, float] = {}
+        """When the broker is asked again not to exercise what it would not promise."""
         self._is_silent = False
 
     async def stake(self) -> Stake:
@@ -253,12 +256,14 @@ class Evacuation:
         )
 
     async def _refuse_exercise(self, symbol: str) -> None:
-        """Near the close: let what is still held expire rather than become shares."""
+        """Near the close of its last day: let what is still held expire rather than become shares."""
         fence = self._keeper.fence
         assert fence is not None
-        close_ns = self._book.close_ns
+        close_ns, now_s = self._book.close_ns, self._clock.seconds()
         is_near = bool(close_ns) and self._clock.now_ns() >= close_ns - self._rules.last_rung_min * NS_PER_MIN
-        if not is_near or symbol in fence.not_exercised:
+        if not is_near or symbol in fence.not_exercised or now_s < self._ask_again_s.get(symbol, 0.0):
+            return
+        if parse_occ(symbol).expiry != ns_to_new_york_date(close_ns):
             return
         try:
             answer = await self._desk.do_not_exercise(symbol)
@@ -268,6 +273,7 @@ class Evacuation:
             self._keeper.update(not_exercised=(*fence.not_exercised, symbol))
             self._say(f"{symbol} is still held near the close: the broker will not exercise it")
         else:
+            self._ask_again_s[symbol] = now_s + _REFUSED_S_MAX
             self._say(f"{symbol} is still held near the close, and the broker may exercise it: {answer.reason}")
 
     # --- asking ----------------------------------------------------------------------------------------

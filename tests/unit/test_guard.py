@@ -334,6 +334,32 @@ def test_what_cannot_be_sold_is_not_to_be_exercised(world):
     assert world.lowest == 0
 
 
+def test_a_contract_of_a_later_day_is_not_spoken_of(tmp_path):
+    """It cannot be exercised tonight; it is offered until the close all the same."""
+    world = World(tmp_path / "run")
+    world.begin()
+    world.engine_bought(1, symbol="TSLA261123C00400000")
+    world.fills_at_once = lambda _: 0
+    world.at(100, world.become("stopped"))
+
+    end = watch(world)
+
+    assert world.not_exercised == []
+    assert end.held == {"TSLA261123C00400000": 1}
+
+
+def test_a_broker_that_does_not_promise_is_asked_again(world):
+    """Every half minute of the last ten, and the alarm says what may become of it."""
+    world.fills_at_once = lambda _: 0
+    world.refuses_promises = True
+    world.at(100, world.become("stopped"))
+
+    watch(world)
+
+    assert 15 <= len(world.not_exercised) <= 21
+    assert any("may exercise it" in words for words in world.said)
+
+
 def test_a_run_that_is_set_aside_is_left(world):
     """Another run of the day begins in its place, with a guard of its own."""
     world.at(100, lambda: setattr(world, "is_moved", True))
