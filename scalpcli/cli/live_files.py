@@ -1,6 +1,7 @@
 """What the files of a run tell where no process answers: the shape of `Trader.state`, most of it unknown.
 
-Decides nothing. What is held is what the journal says was bought and not sold; only the broker knows better.
+Decides whose word counts. What is held is what the journal says was bought and not sold, unless a guard, or `live
+flatten` without a process, acted after its last line: then it is what the broker told them.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Any
 
 from scalpcli.cli.live_find import FoundRun
 from scalpcli.errors import DataError
-from scalpcli.runtime.guard_fence import Fence, read_fence
+from scalpcli.runtime.guard_fence import Fence, Phase, read_fence
 from scalpcli.runtime.guard_journal import JournalBook
 from scalpcli.runtime.process_identity import identity_of
 
@@ -21,6 +22,10 @@ def state_of_files(found: FoundRun) -> dict[str, Any]:
     book = JournalBook(found.folder)
     book.read()
     fence, trouble = _fence(found)
+    is_fence_newer = fence is not None and fence.phase is not Phase.LEFT and fence.at_ns > book.last_ns
+    held = fence.held if fence is not None and is_fence_newer else book.held
+    is_taken_out = is_fence_newer and fence is not None and fence.phase is Phase.DONE
+    working = [] if is_taken_out else [order for order in book.orders.values() if not order.is_ended]
     guard_pid = found.owner.guard_pid
     is_running = found.is_held and found.owner.process is not None
     return {
@@ -32,8 +37,7 @@ def state_of_files(found: FoundRun) -> dict[str, Any]:
         "pid": found.owner.pid if is_running else None,
         "phase": _phase(found, fence),
         "positions": [
-            {"symbol": symbol, "quantity": quantity, "average": None, "bid": None}
-            for symbol, quantity in book.held.items()
+            {"symbol": symbol, "quantity": quantity, "average": None, "bid": None} for symbol, quantity in held.items()
         ],
         "orders": [
             {
@@ -44,14 +48,13 @@ def state_of_files(found: FoundRun) -> dict[str, Any]:
                 "filled": order.filled,
                 "status": "sent, its end not known",
             }
-            for order in book.orders.values()
-            if not order.is_ended
+            for order in working
         ],
         "account": {"last4": facts.get("account_last4")},
         "killed": found.kill_file.exists(),
         "stopped": None,
         "feed": {"blind": True, "open_gaps": []},
-        "broker": {"unknown": book.open_order_ids},
+        "broker": {"unknown": [order.order_id for order in working]},
         "guard": {"pid": guard_pid or None, "alive": bool(guard_pid) and identity_of(guard_pid) is not None},
         "alarms": [{"ts_ns": None, "text": text} for text in _told(found, fence, trouble)],
         "next": _next(found),

@@ -24,12 +24,13 @@ _DASHBOARD: Final = {
 }
 
 
-def status_lines(state: Mapping[str, Any], run: str) -> list[str]:
+def status_lines(state: Mapping[str, Any], run: str, *, is_rehearsal: bool = False) -> list[str]:
     """The status of a running process.
 
     Args:
         state: As `Trader.state` tells.
         run: The run's folder.
+        is_rehearsal: Whether a local exchange stands for the broker.
     """
     held = [_position(position, state) for position in state.get("positions") or ()]
     resting = [_order(order) for order in state.get("orders") or ()]
@@ -41,7 +42,7 @@ def status_lines(state: Mapping[str, Any], run: str) -> list[str]:
         *_section("NOT KNOWN", blind_to(state) or ["nothing missing"]),
         *_section("PROTECTIONS", _protections(state)),
         *_section("ALARMS", _alarms(state) or ["none"]),
-        *_section("TO GET OUT", ways_out(state, run)),
+        *_section("TO GET OUT", ways_out(state, run, is_rehearsal=is_rehearsal)),
     ]
     mark = str(state.get("mode") or "").upper()
     return [f"{mark} {line}".rstrip() if line else mark for line in told]
@@ -71,7 +72,7 @@ def blind_to(state: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def ways_out(state: Mapping[str, Any], run: str) -> list[str]:
+def ways_out(state: Mapping[str, Any], run: str, *, is_rehearsal: bool = False) -> list[str]:
     """The commands that get out, ours first, then by hand at the broker."""
     here = f" --run {shlex.quote(run)}" if run else ""
     lines = [
@@ -82,7 +83,11 @@ def ways_out(state: Mapping[str, Any], run: str) -> list[str]:
     mode = str(state.get("mode") or "")
     if mode == "shadow":
         return [*lines, "nothing is at the broker: SHADOW sends no orders"]
-    pids = [str(pid) for pid in (state.get("pid"), (state.get("guard") or {}).get("pid")) if pid]
+    if is_rehearsal:
+        return [*lines, "nothing is at Alpaca: this is a rehearsal, and ends with its local exchange"]
+    guard = state.get("guard") or {}
+    # A process that is gone is not named: its number may be another's by now.
+    pids = [str(pid) for pid in (state.get("pid"), guard.get("alive") and guard.get("pid")) if pid]
     account = state.get("account") or {}
     by_hand = "by hand, when none of these answers:"
     steps = [

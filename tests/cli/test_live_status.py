@@ -8,6 +8,7 @@ from inline_snapshot import snapshot
 from scalpcli.cli.live_files import state_of_files
 from scalpcli.cli.live_find import look_at
 from scalpcli.cli.live_status import blind_to, status_lines, ways_out
+from scalpcli.runtime.guard_fence import Fence, Phase, write_fence
 from scalpcli.units import NS_PER_S
 from tests.live_runs import ENTRY, FILL, make_run, write_journal
 from tests.live_samples import NOW_NS, live_state
@@ -114,6 +115,13 @@ def test_a_shadow_has_nothing_at_the_broker():
     assert ways_out(live_state(mode="shadow"), RUN)[-1] == "nothing is at the broker: SHADOW sends no orders"
 
 
+def test_a_rehearsal_has_no_dashboard():
+    """Nobody looks for its orders at Alpaca."""
+    lines = status_lines(live_state(), RUN, is_rehearsal=True)
+
+    assert lines[-1] == "PAPER   nothing is at Alpaca: this is a rehearsal, and ends with its local exchange"
+
+
 def test_paths_can_be_pasted():
     """Into a shell, whatever they hold."""
     assert "--run 'my runs/TSLA'" in ways_out(live_state(), "my runs/TSLA")[0]
@@ -134,6 +142,28 @@ def test_without_a_process_the_files_tell(tmp_path):
         "PAPER TSLA 2026-11-20 unknown New York: no process (no process, no guard)"
     )
     assert "the market: no rows of the feed" in blind_to(state)
+
+
+@pytest.mark.parametrize(("at_ns", "held"), [(FILL["ts_ns"] + 1, {}), (FILL["ts_ns"] - 1, {ENTRY["symbol"]: 2})])
+def test_what_the_guard_sold_since_is_not_told_to_be_sold_by_hand(tmp_path, at_ns, held):
+    """Whoever sold it once more by hand would be short; lines of an engine that went on count more than the fence."""
+    folder = make_run(tmp_path)
+    write_journal(folder, ENTRY, FILL, {**ENTRY, "n": 3, "order_id": "scalp-20261120-abc-0001-e1", "signal": 1})
+    write_fence(folder, Fence(1, Phase.DONE, "the engine did not answer", at_ns, is_flat=True))
+
+    state = state_of_files(look_at(folder))
+
+    assert {each["symbol"]: each["quantity"] for each in state["positions"]} == held
+    assert bool(state["orders"]) == bool(held)
+    assert any(ENTRY["symbol"] in step for step in ways_out(state, RUN)) == bool(held)
+
+
+def test_a_guard_that_is_gone_is_not_to_be_killed():
+    """Its number may be another process's by now."""
+    state = live_state()
+    state["guard"]["alive"] = False
+
+    assert any(f"kill -KILL {state['pid']} " in step for step in ways_out(state, RUN))
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"phase": 1}'])
