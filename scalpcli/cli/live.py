@@ -126,8 +126,8 @@ def run(
     Every line says SHADOW, PAPER or LIVE. The tape, the journal and the run's results go to OUT/MODE/SYMBOL/DATE;
     after a crash, the same call goes on where it stopped. `live status` and the like reach it from any shell.
 
-    The first Ctrl-C or SIGTERM stops entries, sells what is held and ends; the second leaves at once, with 8 where
-    something is held: then the guard, or the next start, takes over.
+    The first Ctrl-C or SIGTERM, or a closed terminal, stops entries, sells what is held and ends; the second leaves at
+    once, with 8 where something is held: then the guard, or the next start, takes over.
 
     Leaves with 7 when a protection ended trading, with 8 when something is still held, with 75 outside the session.
     """

@@ -54,15 +54,15 @@ def status(
     state, source, trouble = _state(found)
     if state is None:
         state, source = state_of_files(found), "files"
-    where = str(found.folder)
+    where, is_rehearsal = str(found.folder), bool(found.facts.get("rehearse"))
     if json:
         plain = {"source": source, "trouble": trouble, "state": state, "not_known": blind_to(state)}
-        _print_json({**plain, "ways_out": ways_out(state, where)})
+        _print_json({**plain, "ways_out": ways_out(state, where, is_rehearsal=is_rehearsal)})
         return
     if source == "files":
         words = trouble or "no process trades it"
         print(f"{found.mark} {words}: what follows is what the files in `{where}` say")  # noqa: T201 - data to stdout
-    print("\n".join(status_lines(state, where)))  # noqa: T201 - data to stdout
+    print("\n".join(status_lines(state, where, is_rehearsal=is_rehearsal)))  # noqa: T201 - data to stdout
 
 
 def positions(
