@@ -110,10 +110,11 @@ class JournalBook:
     def _take_line(self, line: bytes) -> None:
         try:
             decision = json.loads(line)
-            kind, self.last_ns = decision["kind"], int(decision["ts_ns"])
+            kind = decision["kind"]
         except (ValueError, KeyError, TypeError):
             self.damaged += 1
             return
+        self.last_ns = int(decision.get("ts_ns", self.last_ns))
         if kind == "session":
             self.close_ns = int(decision["close_ns"])
         elif kind == "order":
