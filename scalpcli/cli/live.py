@@ -26,17 +26,6 @@ DEFAULT_SYMBOL: Final = "TSLA"
 
 app = new_app("Trade the live feed with an account: on paper unless four locks are open", example=EXAMPLE)
 app.info.no_args_is_help = False
-app.command("status", epilog="Example: scalpcli live status")(live_command.status)
-app.command("positions", epilog="Example: scalpcli live positions")(live_command.positions)
-app.command("orders", epilog="Example: scalpcli live orders")(live_command.orders)
-app.command("stop", epilog="Example: scalpcli live stop")(live_command.stop)
-app.command("flatten", epilog="Example: scalpcli live flatten")(live_command.flatten)
-app.command("kill", epilog="Example: scalpcli live kill")(live_command.kill)
-app.command("arm", epilog="Example: scalpcli live arm")(live_command.arm)
-app.command("reconcile", epilog="Example: scalpcli live reconcile")(live_command.reconcile)
-app.command("guard", epilog=f"Example: {live_guard.EXAMPLE}")(live_guard.guard)
-app.command("watch", epilog=f"Example: {live_watch.WATCH_EXAMPLE}")(live_watch.watch)
-app.command("signals", epilog=f"Example: {live_watch.SIGNALS_EXAMPLE}")(live_watch.signals)
 
 
 class OnStall(StrEnum):
@@ -334,3 +323,17 @@ def _run(job: LiveJob, hot: Any, *, json: bool) -> None:
     title = f"{job.reached.mark} {job.symbol} {job.session.date}"
     emit_object(summary(job, outcome), Format.JSON if json else Format.TABLE, title="" if json else title)
     leave(job, outcome)
+
+
+# After `run`, which is what `live` is for.
+app.command("status", epilog="Example: scalpcli live status")(live_command.status)
+app.command("positions", epilog="Example: scalpcli live positions")(live_command.positions)
+app.command("orders", epilog="Example: scalpcli live orders")(live_command.orders)
+app.command("stop", epilog="Example: scalpcli live stop")(live_command.stop)
+app.command("flatten", epilog="Example: scalpcli live flatten")(live_command.flatten)
+app.command("kill", epilog="Example: scalpcli live kill")(live_command.kill)
+app.command("arm", epilog="Example: scalpcli live arm")(live_command.arm)
+app.command("reconcile", epilog="Example: scalpcli live reconcile")(live_command.reconcile)
+app.command("guard", epilog=f"Example: {live_guard.EXAMPLE}")(live_guard.guard)
+app.command("watch", epilog=f"Example: {live_watch.WATCH_EXAMPLE}")(live_watch.watch)
+app.command("signals", epilog=f"Example: {live_watch.SIGNALS_EXAMPLE}")(live_watch.signals)
