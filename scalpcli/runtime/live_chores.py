@@ -172,6 +172,8 @@ class Chores:
     async def _commit_now_and_then(self) -> None:
         while True:
             await asyncio.sleep(_COMMIT_S)
+            # Before the open and after the close no instant is due; whoever looks wants to see the market all the same.
+            self._fold()
             try:
                 await self._outlet.commit()
             except ScalpcliError as error:

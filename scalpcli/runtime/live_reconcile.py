@@ -252,7 +252,7 @@ class Reconciler:
         news = {symbol: pair for symbol, pair in standing.items() if self._stopped.get(symbol) != pair}
         if news:
             await self._settle(news)
-        if not found and not self._unanswered:
+        if not found and not self._unanswered and await self._has_audited():
             self.reconciled_ns = self.compared_ns
 
     def _difference(self, told: dict[str, int]) -> dict[str, tuple[int, int]]:
@@ -291,10 +291,19 @@ class Reconciler:
             if quantity > tracked.told_quantity:
                 found = await self._desk.order(order_id)
                 replies = tracked.take_order(found) if found is not None else []
+                # Equal positions were chance: what came to light is compared anew.
+                self.reconciled_ns = 0
                 self._tracker.settle(tracked)
                 self._tell(replies)
         self.audited_ns = self._clock.now_ns()
         return others
+
+    async def _has_audited(self) -> bool:
+        """Whether nothing stands against positions that agree: once in each process executions are looked at too."""
+        moves = self._tracker.moves
+        if not self.audited_ns:
+            await self.audit()
+        return self._tracker.moves == moves
 
     async def _settle(self, standing: dict[str, tuple[int, int]]) -> None:
         """Act on differences that stand: first by what our own orders did after all."""
