@@ -1,7 +1,7 @@
 """What earlier processes of a run left, and whether this one may go on with it.
 
-Decides that a run goes on with the settings it began with, under its own order ids, and that one which ended stays
-ended.
+Decides that a run goes on with the settings it began with, under its own order ids, that one which ended stays ended,
+and that none is set aside while the broker holds something of it.
 """
 
 from __future__ import annotations
@@ -13,10 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scalpcli.cli.live_guard import Bids, GuardTime, rules_of
+from scalpcli.cli.live_job import LiveJob
 from scalpcli.core.engine import Setup
-from scalpcli.errors import ConfigError, DataError, UsageError
+from scalpcli.errors import ConfigError, DataError, UpstreamUnavailable, UsageError
 from scalpcli.model.block import Block
-from scalpcli.runtime.guard_fence import read_fence
+from scalpcli.model.broker import BrokerSilent
+from scalpcli.runtime.desk import Desk
+from scalpcli.runtime.guard_fence import FenceKeeper, read_fence
+from scalpcli.runtime.guard_journal import JournalBook
+from scalpcli.runtime.guard_sale import Evacuation
 from scalpcli.runtime.live_ports import Past
 from scalpcli.runtime.run_files import TAPE_FOLDER, read_run_facts
 from scalpcli.runtime.seal import recording_folder
@@ -80,6 +86,34 @@ def look_back(folder: Path, symbol: str, day: dt.date) -> Earlier:
     return Earlier(facts, SegmentReader(recording) if has_rows else None, _ordered(folder))
 
 
+async def check_flat(job: LiveJob, desk: Desk) -> None:
+    """Refuse to set an earlier run aside that left something: neither its guard nor the next run would mind it.
+
+    Raises:
+        UsageError: contracts of it are held, or orders of it work.
+        UpstreamUnavailable: the broker does not say.
+        DataError: what its guard sold cannot be read.
+    """
+    book = JournalBook(job.folder, close_ns=job.session.close_ns)
+    book.read()
+    if not book.orders:
+        return
+    reached = job.reached
+    time = GuardTime(reached.access.clock)
+    keeper, rules = FenceKeeper(job.folder, job.say), rules_of(job.params)
+    out = Evacuation(book, keeper, desk, Bids(reached, job.params), time, rules, job.say)
+    try:
+        stake = await out.stake()
+    except BrokerSilent as silent:
+        raise UpstreamUnavailable(f"the broker does not tell what the earlier run left: {silent.reason}") from None
+    if stake:
+        raise UsageError(
+            f"the earlier run of the day has {stake} at the broker: set aside, nobody would mind it",
+            place=f"`{job.folder}`",
+            hint=f"go on with it without `--no-resume`, or sell first: `scalpcli live flatten --run {job.folder}`",
+        )
+
+
 def check_same(earlier: Earlier, setup: Setup, folder: Path) -> None:
     """Refuse to go on with other settings than those the run began with.
 
@@ -92,7 +126,7 @@ def check_same(earlier: Earlier, setup: Setup, folder: Path) -> None:
     raise ConfigError(
         "the settings are not those this run began with",
         place=f"`{folder}`",
-        hint="give the same `-c`, `-p` and times, or begin another run with `--no-resume`",
+        hint="give the same `-c`, `-p` and times, or begin another run with `--no-resume` once this one holds nothing",
     )
 
 

@@ -21,7 +21,7 @@ from scalpcli.adapters.notify import Notifier
 from scalpcli.adapters.signal_feed import offered_signals
 from scalpcli.cli.live_job import LiveJob, Outcome
 from scalpcli.cli.live_open import LAST4, Session, open_session
-from scalpcli.cli.live_past import Earlier, look_back
+from scalpcli.cli.live_past import Earlier, check_flat, look_back
 from scalpcli.cli.live_wire import (
     heartbeats,
     known_account,
@@ -65,17 +65,19 @@ async def run(job: LiveJob, hot: Kernel) -> Outcome:
     lock.acquire()
     try:
         remove_control_leftover(lock.previous.control)
-        if not job.is_resumed and (job.folder / FACTS_FILE).exists():
-            kept = set_aside(job.folder)
-            (kept / OWNER_FILE).unlink(missing_ok=True)
-            job.say(f"the earlier run of the day is kept as {kept.name}")
-            # The lock went with the folder.
-            lock.release()
-            lock = RunLock(job.folder)
-            lock.acquire()
         desk = open_desk(job)
         try:
             account = await known_account(job, desk)
+            if not job.is_resumed and (job.folder / FACTS_FILE).exists():
+                if desk is not None:
+                    await check_flat(job, desk)
+                kept = set_aside(job.folder)
+                (kept / OWNER_FILE).unlink(missing_ok=True)
+                job.say(f"the earlier run of the day is kept as {kept.name}")
+                # The lock went with the folder.
+                lock.release()
+                lock = RunLock(job.folder)
+                lock.acquire()
             outcome = await _run_locked(job, hot, lock, desk, account)
         finally:
             if desk is not None:

@@ -39,6 +39,28 @@ def test_what_a_dead_process_holds_is_sold_from_another_shell(tmp_path, tape):
     assert "no entries until `scalpcli live arm`" in said
 
 
+def test_a_run_that_holds_something_is_not_set_aside(tmp_path, tape):
+    """Its guard leaves with the folder, and the next run refuses what is not its own: nobody would sell it."""
+    with exchange(tape, "--speed", 10) as at, live(tmp_path / "live", at.url, settings=ALONE) as run:
+        run.start()
+        run.holding()
+        run.kill()
+        run.words = ("--no-resume",)
+        run.start()
+        refused = run.wait()
+        folders = [path.name for path in run.folder.parent.iterdir()]
+        sold = run.beside("flatten")
+        run.start()
+        run.state_when("trading", lambda told: told["phase"] == "trading")
+        later = sorted(path.name for path in run.folder.parent.iterdir())
+
+    assert refused == 2, run.said[-3000:]
+    assert "at the broker: set aside, nobody would mind it" in run.said
+    assert folders == ["2026-11-20"]
+    assert sold.returncode == 0, sold.stderr
+    assert later == ["2026-11-20", "2026-11-20.1"]
+
+
 def test_the_second_signal_leaves_at_once_and_tells_what_is_held(tmp_path, tape):
     """Exit 8 with the ways out; the next start goes on with the position, and every decision comes out again."""
     with exchange(tape, "--speed", 10) as at, live(tmp_path / "live", at.url, settings=ALONE) as run:
