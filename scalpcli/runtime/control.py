@@ -5,8 +5,8 @@ answer. One JSON object a line. A request has `command`: `ping`, `status`, `reco
 `model.note.COMMANDS`; each is answered by one line, `{"ok": true, …}` or `{"ok": false, "error", "hint"}`.
 After `watch` come lines `{"state": …}` every `interval_ms` and `{"event": …}` as they happen, until the client leaves.
 
-Nothing here may hold up trading: a client that reads too slowly is dropped, one that says nothing too, and the state
-is encoded once for all watchers.
+Nothing here may hold up trading: a client that reads too slowly is dropped, one that says nothing too, the oldest where
+there are too many, and the state is encoded once for all watchers.
 """
 
 from __future__ import annotations
@@ -81,9 +81,9 @@ class ControlServer:
         waiting_bytes_max: int = WAITING_BYTES_MAX,
     ) -> None:
         self.dropped = 0
-        """Clients let go because they read too slowly."""
+        """Clients let go because they read too slowly, or because too many others came after them."""
         self.refused = 0
-        """Connections of other users, and those beyond the limit."""
+        """Connections of other users."""
         self._controlled = controlled
         self._user = os.getuid() if user is None else user
         self._idle_s = idle_s
@@ -159,10 +159,17 @@ class ControlServer:
 
     async def _serve(self, incoming: asyncio.StreamReader, outgoing: asyncio.StreamWriter) -> None:
         pid, user = peer_of(outgoing)
-        if user != self._user or len(self._clients) >= CLIENTS_MAX:
+        if user != self._user:
             self.refused += 1
             outgoing.close()
             return
+        if len(self._clients) >= CLIENTS_MAX:
+            # Never the newest: it may be the guard, which ends a process that does not answer it.
+            oldest = next(iter(self._clients))
+            del self._clients[oldest]
+            self._watchers.discard(oldest)
+            self.dropped += 1
+            oldest.transport.abort()
         self._clients[outgoing] = asyncio.current_task()
         try:
             await self._converse(incoming, outgoing, f"process {pid}")
@@ -171,7 +178,7 @@ class ControlServer:
             # ends here in every case, so that a cancelled one is not reported by the stream's own callback.
             return
         finally:
-            del self._clients[outgoing]
+            self._clients.pop(outgoing, None)
             self._watchers.discard(outgoing)
             outgoing.close()
 

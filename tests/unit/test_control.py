@@ -266,21 +266,22 @@ def test_a_line_without_end_ends_the_connection():
     assert run(play) == b""
 
 
-def test_clients_are_bounded():
-    """One more than may be is turned away; those that are connected stay."""
+def test_whoever_comes_last_is_answered_however_many_are_there():
+    """Were the guard turned away, it would end a process that is well: the oldest makes room."""
 
     async def play(server):
         clients = [await ControlClient.open(server.path) for _ in range(CLIENTS_MAX)]
         for client in clients:
             await client.ask("ping")
+        latest = await one(server, "ping")
         with pytest.raises(UpstreamUnavailable):
-            await one(server, "ping")
-        answer = await clients[0].ask("ping")
+            await clients[0].ask("ping")
+        second = await clients[1].ask("ping")
         for client in clients:
             await client.close()
-        return answer
+        return latest, second, server.dropped
 
-    assert run(play) == {"pid": os.getpid()}
+    assert run(play) == ({"pid": os.getpid()}, {"pid": os.getpid()}, 1)
 
 
 def test_closing_ends_watchers_and_removes_the_socket():
