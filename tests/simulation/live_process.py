@@ -188,6 +188,16 @@ class Live:
         except ScalpcliError:
             return None
 
+    def held(self) -> dict[str, int] | None:
+        """Contracts it believes to hold; nothing while it does not say."""
+        state = self.state()
+        if state is None:
+            return None
+        total: Counter[str] = Counter()
+        for each in state["positions"]:
+            total[each["symbol"]] += each["quantity"]
+        return dict(total)
+
     def state_when(self, what: str, is_so: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
         """Its state as soon as it is so."""
 
