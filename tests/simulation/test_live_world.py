@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.simulation.world.many import run_many, too_few
+from tests.simulation.world.many import run_many, story, too_few
 from tests.simulation.world.plants import PLANTS
 from tests.simulation.world.schedule import run_schedule
 
@@ -30,6 +30,8 @@ def check(first: int, count: int, record_property: Any) -> None:
     held = run_many(first, count)
 
     record_property("world", held.told())
+    for outcome in held.broken:
+        print(story(outcome.seed))
     assert [f"seed {each.seed}: {each.broken[0]}" for each in held.broken] == []
     assert too_few(held) == {}
 

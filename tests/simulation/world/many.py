@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from tests.simulation.world import chance as faults
 from tests.simulation.world.schedule import Outcome, run_schedule
 
+STORY_LINES = 60
+"""Lines of a broken schedule that are told at once."""
 CRASHES = (faults.CRASH, faults.CRASH_WRITING, faults.CRASH_RESUMING)
 
 
@@ -78,6 +80,12 @@ def run_many(first: int, count: int, *, broken_max: int = 1) -> Held:
     return held
 
 
+def story(seed: int) -> str:
+    """The end of a schedule's event log, and how to have all of it."""
+    told = run_schedule(seed, is_telling=True).told[-STORY_LINES:]
+    return "\n".join([*told, f"all of it: python -m tests.simulation.world --seed {seed} --trace"])
+
+
 def main(words: list[str]) -> int:
     """What `python -m tests.simulation.world` does."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation.world")
@@ -98,4 +106,6 @@ def main(words: list[str]) -> int:
     print(f"{1000 * took_s / held.schedules:.1f} ms a schedule")
     for outcome in held.broken:
         print(f"seed {outcome.seed}: {outcome.broken[0].rule}: {outcome.broken[0].found}")
+    if held.broken:
+        print(story(held.broken[0].seed))
     return int(bool(held.broken))
