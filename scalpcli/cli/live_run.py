@@ -252,10 +252,13 @@ def _close(session: Session, end: LiveEnd) -> Outcome:
     job, trader, folder = session.job, session.trader, session.job.folder
     outcome = Outcome(folder, end, session.recorder.failure or session.failure, result=trader.state()["result"])
     is_over = bool(trader.finished_ns)
-    if is_over:
-        session.facts.tell(finished_ns=trader.finished_ns, ended={"ts_ns": trader.finished_ns, "reason": end.ended})
-    else:
-        session.facts.tell(left={"reason": end.ended})
+    reason = {"reason": end.ended}
+    ended = {"finished_ns": trader.finished_ns, "ended": {"ts_ns": trader.finished_ns, **reason}}
+    try:
+        session.facts.tell(**(ended if is_over else {"left": reason}))
+    except ScalpcliError as error:
+        # What is held is told all the same.
+        outcome.failure = outcome.failure or error
     if session.is_left:
         # At once: whoever goes on, or `scalpcli record repair`, seals it.
         session.journal.close()

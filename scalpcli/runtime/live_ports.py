@@ -157,7 +157,7 @@ class LiveEnd:
 
     Attributes:
         ended: Why: `until`, `close`, `operator`, `terminated`, `interrupted` or `failed`.
-        is_flat: Whether nothing is held, as far as is known.
+        is_flat: Whether nothing is held and nothing works that may fill, as far as is known.
         held: Contracts still held, by symbol.
         protection: The protection that stopped trading, in words; empty where none did.
         failure: What failed, in words; empty where nothing did.

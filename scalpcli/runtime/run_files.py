@@ -7,10 +7,11 @@ to the trader.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -111,17 +112,22 @@ class RunFacts:
         self.tell()
 
     def tell(self, **more: Any) -> None:
-        """Write it down with `more`; it is on the disk when this returns."""
+        """Write it down with `more`; it is on the disk when this returns.
+
+        Raises:
+            DataError: the disk refuses; what stood there stands.
+        """
         self._facts |= more
         path = self._folder / FACTS_FILE
         work = path.with_name(f".{FACTS_FILE}.new")
-        descriptor = os.open(work, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(json.dumps(self._facts, indent=2, ensure_ascii=False) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        work.replace(path)
-        _sync_folder(self._folder)
+        with _written(path):
+            descriptor = os.open(work, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(json.dumps(self._facts, indent=2, ensure_ascii=False) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            work.replace(path)
+            _sync_folder(self._folder)
 
 
 def facts_of(setup: Setup, **more: Any) -> dict[str, Any]:
@@ -176,6 +182,9 @@ def write_results(
 
     Returns:
         The manifest.
+
+    Raises:
+        DataError: the disk refuses.
     """
     setup, journal = live.setup, live.journal
     result = SessionResult(
@@ -198,17 +207,23 @@ def write_results(
     for section, name in _TOKENS:
         if manifest["config"][section][name]:
             manifest["config"][section][name] = "***"
-    replace_file(folder / "trades.parquet", result.trades.write_parquet)
-    replace_file(folder / "equity.parquet", result.equity.write_parquet)
     text = json.dumps(manifest, indent=2) + "\n"
-    replace_file(folder / MANIFEST_FILE, lambda path: path.write_text(text, encoding="utf-8"))
+    with _written(folder):
+        replace_file(folder / "trades.parquet", result.trades.write_parquet)
+        replace_file(folder / "equity.parquet", result.equity.write_parquet)
+        replace_file(folder / MANIFEST_FILE, lambda path: path.write_text(text, encoding="utf-8"))
     return manifest
 
 
 def append_telemetry(folder: Path, told: Mapping[str, Any]) -> None:
-    """Add one line to `telemetry.jsonl`: how late, how fast; nothing that decides."""
+    """Add one line to `telemetry.jsonl`: how late, how fast; nothing that decides.
+
+    Raises:
+        DataError: the disk refuses.
+    """
     line = json.dumps({"at_utc": clock.utc_now().isoformat(timespec="seconds"), **told}, ensure_ascii=False)
-    with (folder / TELEMETRY_FILE).open("a", encoding="utf-8") as file:
+    path = folder / TELEMETRY_FILE
+    with _written(path), path.open("a", encoding="utf-8") as file:
         file.write(line + "\n")
 
 
@@ -222,6 +237,23 @@ def set_aside(folder: Path) -> Path:
     while (target := folder.with_name(f"{folder.name}.{number}")).exists():
         number += 1
     return folder.rename(target)
+
+
+@contextlib.contextmanager
+def _written(path: Path) -> Iterator[None]:
+    """Tell what the disk refuses as an error with its place.
+
+    Raises:
+        DataError: it does.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"the run's files cannot be written: {(error.strerror or str(error)).lower()}",
+            place=f"`{path}`",
+            hint="make room on the disk; the journal and the tape's rows so far are kept",
+        ) from None
 
 
 def _sync_folder(folder: Path) -> None:

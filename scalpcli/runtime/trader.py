@@ -384,4 +384,7 @@ class Trader:
         self.phase = ENDED
         held = self.live.held()
         failure = self._fault.found if isinstance(self._fault, ScalpcliError) else ""
-        return LiveEnd(self._reason, not held, held, stopped_by(self.live), failure)
+        # What still works may fill behind us, and what nobody knows of may have: after the close, neither.
+        is_open = self.sender is not None and self.parts.clock.now_ns() < self.parts.setup.session.close_ns
+        is_flat = not held and not (is_open and self.tracker.working)
+        return LiveEnd(self._reason, is_flat, held, stopped_by(self.live), failure)

@@ -403,3 +403,16 @@ def test_words_that_reach_nobody_end_no_run(bench):
     bench.play()
 
     assert bench.end.is_flat
+
+
+def test_an_end_with_an_order_that_may_fill_is_not_flat(bench):
+    """Nobody can say that nothing is held while a buy works at a broker that does not answer: exit 8, not 0."""
+    bench.broker.fills_entries = False
+    bench.start()
+    bench.play(lambda: bool(bench.trader.tracker.working))
+    bench.broker.is_silent = True
+    bench.do(lambda: bench.trader.end("terminated"))
+    bench.play()
+
+    assert not bench.end.is_flat
+    assert bench.end.held == {}
