@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from unittest import mock
 
+from scalpcli.runtime import live_chores
 from scalpcli.runtime.guard import Guard
 from scalpcli.runtime.guard_ports import GuardEnd, GuardRules
 from scalpcli.runtime.recorder_figures import LoopWatch
@@ -297,10 +298,12 @@ def run_schedule(seed: int, *, is_telling: bool = False) -> Outcome:
     root = MEMORY if MEMORY.is_dir() else None
     folder = Path(tempfile.mkdtemp(prefix="scalpcli-world-", dir=root))
     try:
-        # How late a loop is says nothing in virtual time; its hundred looks a second would be half of the work.
+        # How late a loop is says nothing in virtual time, and there is no kill file: a hundred looks a second would
+        # be half of the work.
         with (
             mock.patch.object(uuid, "uuid4", side_effect=lambda: uuid.UUID(int=ids.getrandbits(128), version=4)),
             mock.patch.object(LoopWatch, "PERIOD_S", 5.0),
+            mock.patch.object(live_chores, "KILL_LOOK_S", 5.0),
         ):
             return World(seed, folder, is_telling=is_telling).run()
     finally:
