@@ -82,6 +82,7 @@ def test_one_closed_lock_stops_live(closed, error, words):
 @pytest.mark.parametrize(
     ("number", "is_right"),
     [(f"123{ENDS}", True), (f"123{ENDS.lower()}", True), ("123456789", False), (ENDS, False), ("", False)],
+    ids=["its end", "in lower case", "another end", "nothing before it", "no number"],
 )
 @pytest.mark.parametrize("asked", [OPEN, but(PAPER, account_ends=ENDS)])
 def test_the_account_must_be_the_one_that_was_named(asked, number, is_right):
@@ -248,6 +249,16 @@ def test_a_live_run_is_reopened_with_its_account():
         ({"mode": "paper"}, LIVE_KEY, ENDS, CredentialsError),
         ({"mode": "LIVE!"}, LIVE_KEY, ENDS, DataError),
         ({"rehearse": "http://127.0.0.1:9"}, LIVE_KEY, ENDS, UsageError),
+    ],
+    ids=[
+        "paper key",
+        "no end",
+        "another account",
+        "unknown account",
+        "not enabled",
+        "paper run",
+        "no mode",
+        "rehearsal",
     ],
 )
 def test_a_run_that_was_not_live_is_not_reopened_as_live(facts, key, ends, error):
