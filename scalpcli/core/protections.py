@@ -113,7 +113,7 @@ class Protections:
         found, limit = self._tally.rejects_in_a_row, self._risk.rejects_in_a_row_max
         if 0 < limit <= found:
             if not self._tally.stops.has(REJECTS):
-                self._alarm("the broker refused orders in a row: no more entries", REJECTS, found, limit, t_ns)
+                self._alarm("orders were refused in a row: no more entries", REJECTS, found, limit, t_ns)
             self._tally.stops.set(REJECTS, "", float(found), float(limit), "orders in a row")
 
     # --- entry orders --------------------------------------------------------------------------------------

@@ -17,12 +17,14 @@ class LiveParams:
     enabled: bool = setting(False, "orders with real money; live keys, --live and the account's end are asked for too")
     on_stall: str = setting(
         "flatten",
-        "what a blind feed does while a position is open: flatten = sell it, hold = keep stop, target and time",
+        "what a blind feed does while a position is open: flatten = sell it, for no stop can see; "
+        "hold = keep stop, target and time",
         choices=("flatten", "hold"),
     )
     foreign: str = setting(
         "refuse",
-        "positions of the account that are not ours: refuse = do not start, ignore = leave them alone",
+        "positions of the account that are not ours: refuse = do not start, for none can be told apart; "
+        "ignore = leave them alone",
         choices=("refuse", "ignore"),
     )
     order_connect_s: float = setting(2.0, "seconds for the connection of an order to open", gt=0.0, le=60.0)
@@ -30,7 +32,10 @@ class LiveParams:
     look_up_s: float = setting(5.0, "seconds for which an order of unknown outcome is looked up", gt=0.0, le=60.0)
     submit_repeats_max: int = setting(2, "times the same order id is sent again after it was not found", ge=0, le=10)
     late_entry_ms_max: int = setting(
-        2_000, "an entry decided longer ago is not sent any more, milliseconds", ge=1, le=600_000
+        2_000,
+        "an entry decided longer ago is not sent any more, milliseconds: the burst is over by then",
+        ge=1,
+        le=600_000,
     )
     reconcile_s: float = setting(30.0, "seconds between two comparisons with the broker", gt=0.0, le=600.0)
     reconcile_busy_s: float = setting(
@@ -38,7 +43,8 @@ class LiveParams:
     )
     guard_timeout_s: float = setting(
         10.0,
-        "seconds without an answer of the engine until the guard sells what is held; 0 = no guard",
+        "seconds without an answer of the engine until the guard sells what is held; 0 = no guard: "
+        "longer than a disk that hangs, shorter than a scalp",
         ge=0.0,
         le=600.0,
     )

@@ -38,8 +38,12 @@ class ScalpConfig:
     take_profit_pct: float = setting(30.0, "target, percent of the premium paid", gt=0.0, le=10_000.0)
     stop_loss_pct: float = setting(15.0, "stop, percent of the premium paid", gt=0.0, le=100.0)
     max_hold_minutes: float = setting(15.0, "minutes after which a position is sold", gt=0.0, le=390.0)
-    max_daily_scalps: int = setting(5, "scalps opened in one session at most", ge=0, le=10_000)
-    max_concurrent_scalps: int = setting(1, "scalps open or working at one time at most", ge=1, le=100)
+    max_daily_scalps: int = setting(
+        5, "scalps opened in one session at most: more are a fault, or a day to leave alone", ge=0, le=10_000
+    )
+    max_concurrent_scalps: int = setting(
+        1, "scalps open or working at one time at most: two of one underlying are one bet twice", ge=1, le=100
+    )
     scalp_position_size_pct: float = setting(5.0, "percent of the equity one scalp may cost", gt=0.0, le=100.0)
     max_contract_price: float = setting(5.0, "dearest ask, USD per share", gt=0.0, le=10_000.0)
     min_signal_interval_seconds: float = setting(60.0, "seconds between two signals", ge=0.0, le=86_400.0)
@@ -134,7 +138,9 @@ class GateParams:
     theta_hold_pct_max: float = setting(
         0.0, "time decay over max_hold_minutes, percent of the ask, at most; 0 = off", ge=0.0, le=1000.0
     )
-    first_entry_minutes: float = setting(0.0, "minutes after the open without entries", ge=0.0, le=390.0)
+    first_entry_minutes: float = setting(
+        0.0, "minutes after the open without entries; 0 = none: wide spreads have a gate of their own", ge=0.0, le=390.0
+    )
     last_entry_before_close_minutes: float = setting(
         60.0, "no entries in the last minutes of the session", ge=0.0, le=390.0
     )
@@ -150,7 +156,9 @@ class GateParams:
     daily_loss_sells: bool = setting(
         False, "also sell what is held when the day's loss is reached; else its own stop ends it", is_later=True
     )
-    loss_streak_max: int = setting(0, "losing trades in a row that end entries; 0 = off", ge=0, le=1000)
+    loss_streak_max: int = setting(
+        0, "losing trades in a row that end entries; 0 = off: `max_daily_scalps` ends a bad day too", ge=0, le=1000
+    )
     blackout_file: str = setting("", "TOML of dated windows without entries (a Fed decision, earnings); empty = none")
 
 

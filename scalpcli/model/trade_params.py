@@ -54,8 +54,15 @@ class RiskParams:
     """`[risk]`: how much, and how an order is worked."""
 
     starting_equity_usd: float = setting(100_000.0, "equity every session starts at, USD", gt=0.0, le=1_000_000_000.0)
-    contracts_max: int = setting(100, "contracts of one order at most", ge=1, le=100_000)
-    order_value_usd_max: float = setting(1_000_000.0, "premium of one order at most, USD", gt=0.0, le=1_000_000_000.0)
+    contracts_max: int = setting(
+        100, "contracts of one order at most: the last bound, whatever else is set wrong", ge=1, le=100_000
+    )
+    order_value_usd_max: float = setting(
+        1_000_000.0,
+        "premium of one order at most, USD: the last bound where equity or price are wrong: set it to your own",
+        gt=0.0,
+        le=1_000_000_000.0,
+    )
     displayed_size_share_pct: float = setting(
         100.0, "share of the displayed ask size one order may take, percent", gt=0.0, le=100.0
     )

@@ -183,7 +183,7 @@ hint: write `-p scalp.stop_loss_pct=15.0`: stop, percent of the premium paid (ab
 error: `scalp.max_daily_scalps` is the text "many", not a whole number
   in flag `-p scalp.max_daily_scalps`
 
-hint: write `-p scalp.max_daily_scalps=5`: scalps opened in one session at most (at least 0, at most 10000)
+hint: write `-p scalp.max_daily_scalps=5`: scalps opened in one session at most: more are a fault, or a day to leave alone (at least 0, at most 10000)
 """),
     ),
     "no setting": (

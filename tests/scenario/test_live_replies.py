@@ -284,7 +284,7 @@ def test_a_refused_exit_is_tried_again_until_it_is_taken():
         "10:31:11.400 rejected 0x2: no",
         "10:31:12.400 order 0x3 sell 10 C400 at 0.01 (TAKE_PROFIT)",
         "10:31:12.600 rejected 0x3: no",
-        "10:31:12.600 alarm rejects: the broker refused orders in a row: no more entries: 3 against 3",
+        "10:31:12.600 alarm rejects: orders were refused in a row: no more entries: 3 against 3",
         "10:31:13.600 order 0x4 sell 10 C400 at 0.01 (TAKE_PROFIT)",
         "10:31:14.000 fill 0x4 10 at 1.84 of :14.000, 0 held",
         "10:31:14.000 trade 10 C400 TAKE_PROFIT +430.00",

@@ -198,7 +198,7 @@ def test_refusals_of_the_broker_in_a_row_end_entries_until_somebody_has_looked()
         "10:32:05.000 signal put P400 x10 at 1.40",
         "10:32:05.000 order 1e1 buy 10 P400 at 1.42 (signal)",
         "10:32:05.300 rejected 1e1: no",
-        "10:32:05.300 alarm rejects: the broker refused orders in a row: no more entries: 2 against 2",
+        "10:32:05.300 alarm rejects: orders were refused in a row: no more entries: 2 against 2",
         "10:32:05.300 unfilled put: no",
         "10:33:10.000 trigger momentum_burst put",
         "10:33:10.000 refusal put rejects: 2 against 2 (orders in a row)",

@@ -160,7 +160,7 @@ def test_a_fraction_where_whole_numbers_are_counted():
 error: `risk.contracts_max` is 2.5, not a whole number
   in flag `-p risk.contracts_max`
 
-hint: write `-p risk.contracts_max=100`: contracts of one order at most (at least 1, at most 100000)\
+hint: write `-p risk.contracts_max=100`: contracts of one order at most: the last bound, whatever else is set wrong (at least 1, at most 100000)\
 """)
     assert "write `-p risk.contracts_max=5`" in whole
 
