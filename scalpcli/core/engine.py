@@ -60,6 +60,8 @@ class Engine:
         self.selector = selector
         self.tally = SessionTally()
         self.ledger = Ledger(usd_to_e4(setup.params.risk.starting_equity_usd), setup.schedule)
+        self.expired: dict[str, int] = {}
+        """Contracts that expired in our hands, by symbol: nobody sold them in time."""
         self._decisions: list[Decision] = []
         self._counts: dict[str, dict[str, int]] = {"trigger": {}, "refusal": {}}
         self._nonce = "0"
@@ -285,6 +287,8 @@ class Engine:
         parts.generator.finish(t_ns)
         for scalp in list(parts.executor.scalps) if t_ns >= self._setup.session.close_ns else []:
             if scalp.held > 0 and scalp.instrument.expiry == self._setup.session.date:
+                symbol = scalp.instrument.symbol
+                self.expired[symbol] = self.expired.get(symbol, 0) + scalp.held
                 parts.executor.expire(scalp, self._intrinsic_e4(scalp.instrument), t_ns)
         fees_e4 = self.ledger.fees.total_e4()
         body = {

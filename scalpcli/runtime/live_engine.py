@@ -114,8 +114,8 @@ class LiveEngine:
         return self.engine.scalps
 
     def held(self) -> dict[str, int]:
-        """Contracts we believe are held, by symbol."""
-        held: dict[str, int] = {}
+        """Contracts we believe are held, by symbol; what expired in our hands was never got rid of."""
+        held = dict(self.engine.expired)
         for scalp in self.scalps:
             if scalp.held:
                 held[scalp.instrument.symbol] = held.get(scalp.instrument.symbol, 0) + scalp.held

@@ -221,8 +221,11 @@ class Trader:
             self.permission.pause("another process goes on")
         if self.permission.is_fenced:
             self.news.alarm("the guard acted for this run: no entries until `scalpcli live arm`")
-        # Decisions of an earlier process are no news.
+        # Decisions of an earlier process are no news, but its last alarm may have been heard by nobody.
         self._told = resumed.written
+        for line in self.live.lines[: resumed.written]:
+            if b'"kind":"alarm"' in line:
+                self.news.alarm(f"before this start: {decision_of(line)['text']}")
         if self.live.outbox.simulated is not None:
             self.live.outbox.replies = self.live.outbox.replies[resumed.answered :]
             resumed.commands.clear()

@@ -25,6 +25,7 @@ from scalpcli.adapters.signal_feed import ACCESS_FILE
 from scalpcli.adapters.signals_schema import signals_schema
 from scalpcli.cli.live_watch_layout import Watched, screen, snapshot_lines
 from scalpcli.cli.live_watch_text import plain
+from scalpcli.runtime.against_facts import FACTS_FILE
 from tests.live_process import RunningProcess
 from tests.live_samples import NOW_NS, live_state
 
@@ -50,8 +51,10 @@ def running(out):
 
 
 def environment(**more: str) -> dict[str, str]:
+    # COLUMNS, which a test runner may set, would be taken for the terminal's width.
+    others = ("NO_COLOR", "COLUMNS", "LINES")
     kept = {
-        name: value for name, value in os.environ.items() if not name.startswith("SCALPCLI__") and name != "NO_COLOR"
+        name: value for name, value in os.environ.items() if not name.startswith("SCALPCLI__") and name not in others
     }
     return {**kept, "PYTHONPATH": str(SOURCE), "TERM": "xterm-256color", "LANG": "C.UTF-8", **more}
 
@@ -99,6 +102,7 @@ def test_without_a_process_a_script_is_told(out, words):
     """Nothing to watch is no empty success."""
     folder = out / "paper" / "TSLA" / "2025-11-25"
     folder.mkdir(parents=True)
+    (folder / FACTS_FILE).write_text("{}", encoding="utf-8")
 
     done = live("watch", *words, "--out", out)
 

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import contextvars
 import heapq
+import math
 import warnings
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -37,6 +38,7 @@ class Process:
     Attributes:
         is_alive: Whether it was not killed.
         is_stopped: Whether it takes no steps for now (SIGSTOP).
+        died_s: When it was killed, virtual seconds; infinity before.
         steps: Steps it took so far: each is the code between two awaits.
         dies_at: The step after which it is killed; 0 = none.
         tasks: Tasks started in it, so that none is collected, and so cleaned up, before the world ends.
@@ -45,6 +47,7 @@ class Process:
     def __init__(self, loop: VirtualLoop, name: str, pid: int) -> None:
         self.name, self.pid = name, pid
         self.is_alive, self.is_stopped = True, False
+        self.died_s = math.inf
         self.steps, self.dies_at = 0, 0
         self.on_death: Callable[[], None] | None = None
         self.tasks: list[asyncio.Task[Any]] = []
@@ -69,6 +72,7 @@ class Process:
         """End it as `kill -9` does; its files stay as they are."""
         if self.is_alive:
             self.is_alive = False
+            self.died_s = self.loop.time()
             if self.on_death is not None:
                 # Whoever starts the next one is not part of this one.
                 contextvars.Context().run(self.on_death)
