@@ -39,6 +39,7 @@ from scalpcli.runtime.trader import Trader
 FLAT_WITHIN_S: Final = 60.0
 """Seconds an end that sells first waits for being flat."""
 LAST4: Final = 4
+_FLUSH_MS_MAX: Final = 40
 _NONCE_CHARACTERS: Final = 6
 
 
@@ -135,7 +136,8 @@ def _recorder(job: LiveJob, rows: Rows, begun: Begun) -> Recorder:
     return Recorder(
         rows.market,
         begun.log,
-        params=job.params.record,
+        # An order waits until the rows it was decided on are written: the fewer of them wait, the sooner it leaves.
+        params=dataclasses.replace(job.params.record, flush_ms=min(job.params.record.flush_ms, _FLUSH_MS_MAX)),
         clock=job.reached.access.clock,
         # The trader ends it; this is for a trader that never does.
         limits=Limits(job.session.close_ns + (job.session.close_ns - job.session.open_ns), begun.folder),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import gc
 import resource
 import signal
 from collections.abc import AsyncIterator, Coroutine, Mapping
@@ -172,6 +173,9 @@ async def _run_all(session: Session, helpers: Mapping[str, Coroutine[Any, Any, N
     trader, recorder = session.trader, session.recorder
     # In this order: the recorder's first step hands over the first rows of the tape, before the trader stamps any.
     recording = asyncio.create_task(recorder.run())
+    # What was loaded until here stays; to look through it again and again would hold up a frame for milliseconds.
+    gc.collect()
+    gc.freeze()
     trading = asyncio.create_task(trader.run())
     needed: list[asyncio.Task[Any]] = [trading, recording]
     if trader.parts.desk is not None:
