@@ -151,7 +151,8 @@ class Guard:
 
     def _withdraw(self, reason: str) -> None:
         """Leave an unfinished fence to an engine that is there again: it knows what to do with it."""
-        if self._keeper.is_open:
+        # Whoever took the run meanwhile may have written a fence of its own, which stays.
+        if not self._keeper.refresh() and self._keeper.is_open:
             self._keeper.update(phase=Phase.LEFT, ended_ns=self._clock.now_ns())
             self._say(f"leaving it to the engine: {reason}")
 

@@ -180,8 +180,21 @@ class FenceKeeper:
         """Whether a guard began and has not come to an end."""
         return self.fence is not None and not self.fence.is_over
 
+    def refresh(self) -> bool:
+        """Take in what another holder of the run wrote since (`live flatten` without a process); whether it did."""
+        try:
+            found = read_fence(self._folder)
+        except DataError as error:
+            self._say(f"{error.found}; going on with what is known of it")
+            return False
+        is_other = found is not None and (self.fence is None or found.at_ns != self.fence.at_ns)
+        if is_other:
+            self.fence = found
+        return is_other
+
     def begin(self, fence: Fence) -> None:
         """Write a new fence down, the sales of earlier ones kept."""
+        self.refresh()
         previous = self.fence
         if previous is not None:
             fence = dataclasses.replace(fence, number=previous.number + 1, sales=previous.sales)

@@ -183,6 +183,8 @@ class Trader:
             self._reason = CLOSE if self.finished_ns >= self.parts.setup.session.close_ns else UNTIL
             return self._tell_end()
         # Where the clock was set back meanwhile: what was decided must stay before what comes.
+        if self.parts.maker.stamp() <= self.live.known_ns:
+            self.news.alarm("the clock stands before what was decided last: nothing is done until it has passed that")
         while self.parts.maker.stamp() <= self.live.known_ns:  # noqa: ASYNC110 - only time ends it
             await asyncio.sleep(_CLOCK_LOOK_S)
         self._take_up(resumed)
