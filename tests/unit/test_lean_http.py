@@ -143,15 +143,14 @@ def over_socket(serve: Serve, act: Callable[[httpx.AsyncClient], Awaitable[Any]]
         connections.append(writer)
         with suppress(OSError, asyncio.IncompleteReadError):
             await serve(reader, writer)
+        # A server's end waits for all of its connections, from Python 3.12 on.
+        writer.close()
 
     async def main() -> Any:
         server = await asyncio.start_server(accept, "127.0.0.1", 0)
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         async with server, httpx.AsyncClient(transport=LeanTransport(), base_url=url, **client) as asking:
-            result = await act(asking)
-        for writer in connections:
-            writer.close()
-        return result
+            return await act(asking)
 
     return asyncio.run(main()), len(connections)
 
