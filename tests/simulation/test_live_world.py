@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,14 +17,24 @@ from tests.simulation.world.many import run_many, story, too_few
 from tests.simulation.world.plants import PLANTS
 from tests.simulation.world.schedule import run_schedule
 
-# A killed process leaves coroutines behind that it was about to await.
-pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+# A killed process leaves coroutines behind: some it was about to await, some that would still clean up.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 PLANTED_SCHEDULES = 600
 """A fifth of what CI runs."""
 CI_PARTS, CI_SCHEDULES = 12, 250
 FULL_PARTS = 40
 FULL_SCHEDULES = int(os.environ.get("SCALPCLI_WORLD_SCHEDULES", "20000")) // FULL_PARTS
+
+
+@pytest.fixture(autouse=True)
+def _dead_are_buried() -> Iterator[None]:
+    """What dead processes left is collected here, not in the middle of somebody else's test."""
+    yield
+    gc.collect()
 
 
 def check(first: int, count: int, record_property: Any) -> None:

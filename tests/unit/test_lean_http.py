@@ -138,19 +138,28 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 def over_socket(serve: Serve, act: Callable[[httpx.AsyncClient], Awaitable[Any]], **client: Any) -> tuple[Any, int]:
     """What `act` returns with a client of a server, and how many connections it took."""
     connections: list[asyncio.StreamWriter] = []
+    serving: list[asyncio.Task[Any]] = []
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connections.append(writer)
+        task = asyncio.current_task()
+        assert task is not None
+        serving.append(task)
         with suppress(OSError, asyncio.IncompleteReadError):
             await serve(reader, writer)
-        # A server's end waits for all of its connections, from Python 3.12 on.
-        writer.close()
 
     async def main() -> Any:
         server = await asyncio.start_server(accept, "127.0.0.1", 0)
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        async with server, httpx.AsyncClient(transport=LeanTransport(), base_url=url, **client) as asking:
-            return await act(asking)
+        try:
+            async with httpx.AsyncClient(transport=LeanTransport(), base_url=url, **client) as asking:
+                return await act(asking)
+        finally:
+            # From Python 3.12 on a server's end waits for its connections; before, nobody waits for who serves them.
+            for writer in connections:
+                writer.close()
+            await asyncio.gather(*serving, return_exceptions=True)
+            server.close()
 
     return asyncio.run(main()), len(connections)
 
